@@ -1,0 +1,604 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/kernsim/kernsim/buddy"
+	"github.com/kernsim/kernsim/trace"
+)
+
+// pageOpKind is what a caller asked the page allocator for.
+type pageOpKind uint8
+
+const (
+	opAlloc pageOpKind = iota
+	opFree
+	// opPrepare and opCommit are the halves of a free that is part of a list.
+	opPrepare
+	opCommit
+	// opFreeToZone is a free past a locked per-CPU list.
+	opFreeToZone
+	// opBulk is a bulk request; its pages may be untraced.
+	opBulk
+	// opDrain is a drain that no other operation caused.
+	opDrain
+	// opDecay is decay_pcp_high.
+	opDecay
+	// opReclaim switches the zones' reclaim state (kswapd woke or slept).
+	opReclaim
+)
+
+// pageOp is a request with the zone-level events that the kernel printed for
+// it.
+type pageOp struct {
+	// pos is when it happens: the place of its first zone-level event, which
+	// is printed under the zone lock, or of its own event.
+	pos int32
+	// rec is its event.
+	rec  int32
+	kind pageOpKind
+	done bool
+	// zone are the places of its zone-level events; pages those of page_bulk.
+	zone, pages []int32
+}
+
+// opBuilder groups a trace's events into operations, by context: a CPU, the
+// level of interrupt and, in task context, the task.
+type opBuilder struct {
+	t    *pageTrace
+	ops  []pageOp
+	ctxs []opCtx
+}
+
+type opCtx struct {
+	cpu   int16
+	level uint8
+	pid   int32
+	// pending are zone-level events whose request is not printed yet.
+	pending []int32
+	// last is the operation that following drains belong to, or -1.
+	last int32
+	// bulk is the open alloc_bulk event, or -1; pages its page_bulk lines.
+	bulk  int32
+	pages []int32
+	// single: the bulk request fell back to an ordinary one.
+	single bool
+}
+
+func (b *opBuilder) ctx(rec *pageRec) *opCtx {
+	pid := rec.pid
+	if rec.level > 0 {
+		pid = -1
+	}
+	for i := range b.ctxs {
+		c := &b.ctxs[i]
+		if c.cpu == rec.cpu && c.level == rec.level && c.pid == pid {
+			return c
+		}
+	}
+	// Contexts with nothing open are reused, so that the list stays short.
+	for i := range b.ctxs {
+		c := &b.ctxs[i]
+		if len(c.pending) == 0 && c.bulk < 0 && c.cpu == rec.cpu && c.level == rec.level {
+			*c = opCtx{cpu: rec.cpu, level: rec.level, pid: pid, last: -1, bulk: -1}
+			return c
+		}
+	}
+	b.ctxs = append(b.ctxs, opCtx{cpu: rec.cpu, level: rec.level, pid: pid, last: -1, bulk: -1})
+	return &b.ctxs[len(b.ctxs)-1]
+}
+
+// build makes the operations in the order in which they happened.
+func (b *opBuilder) build() []pageOp {
+	for i := range b.t.recs {
+		b.add(int32(i))
+	}
+	for i := range b.ctxs {
+		// Zone-level events at the end whose request was not printed before
+		// the second snapshot.
+		if c := &b.ctxs[i]; len(c.pending) > 0 && c.bulk >= 0 {
+			b.closeBulk(c, c.bulk)
+		}
+	}
+	slices.SortStableFunc(b.ops, func(x, y pageOp) int { return int(x.pos) - int(y.pos) })
+	return b.ops
+}
+
+func (b *opBuilder) push(c *opCtx, kind pageOpKind, i int32) *pageOp {
+	b.ops = append(b.ops, pageOp{pos: i, rec: i, kind: kind})
+	op := &b.ops[len(b.ops)-1]
+	c.last = int32(len(b.ops) - 1)
+	return op
+}
+
+// takePending gives the op the context's open zone-level events.
+func (c *opCtx) takePending(op *pageOp) {
+	if len(c.pending) > 0 {
+		op.zone = c.pending
+		op.pos = c.pending[0]
+		c.pending = nil
+	}
+}
+
+func (b *opBuilder) add(i int32) {
+	rec := &b.t.recs[i]
+	c := b.ctx(rec)
+	switch rec.kind {
+	case trace.KindMMPageAllocZoneLocked, trace.KindMMPageAllocExtfrag:
+		c.pending = append(c.pending, i)
+		c.last = -1
+	case trace.KindMMPagePCPUDrain:
+		if c.last < 0 {
+			b.push(c, opDrain, i)
+		}
+		op := &b.ops[c.last]
+		if len(op.zone) == 0 {
+			op.pos = i
+		}
+		op.zone = append(op.zone, i)
+	case trace.KindMMPageAlloc:
+		op := b.push(c, opAlloc, i)
+		c.takePending(op)
+		c.last = -1
+		c.single = c.bulk >= 0
+	case trace.KindMMPageFree:
+		b.addFree(c, rec, i)
+	case trace.KindMMPageFreeBatched:
+		b.push(c, opCommit, i)
+	case trace.KindFreeOnePage:
+		b.push(c, opFreeToZone, i)
+		c.last = -1
+	case trace.KindAllocBulk:
+		c.bulk, c.pages, c.single = i, nil, false
+	case trace.KindPageBulk:
+		c.pages = append(c.pages, i)
+	case trace.KindAllocBulkRet:
+		b.closeBulk(c, i)
+	case trace.KindAllocVmapArea:
+		b.push(c, opBulk, i)
+		c.last = -1
+	case trace.KindWorkqueueExecuteStart:
+		if !rec.done {
+			b.push(c, opDecay, i)
+		}
+	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep:
+		b.push(c, opReclaim, i)
+		c.last = -1
+	}
+}
+
+// addFree adds a free: whole, or its first half if it is part of a list, or
+// nothing if the page goes to the zone later.
+func (b *opBuilder) addFree(c *opCtx, rec *pageRec, i int32) {
+	if rec.batched {
+		b.push(c, opPrepare, i)
+		c.last = -1
+		return
+	}
+	if rec.next >= 0 && b.t.recs[rec.next].kind == trace.KindFreeOnePage {
+		b.t.recs[rec.next].order = rec.order
+		c.last = -1
+		return
+	}
+	b.push(c, opFree, i)
+}
+
+// closeBulk ends a bulk request at event i.
+func (b *opBuilder) closeBulk(c *opCtx, i int32) {
+	if c.bulk >= 0 && !c.single {
+		op := b.push(c, opBulk, c.bulk)
+		op.pos = i
+		op.pages = c.pages
+		if len(c.pages) > 0 {
+			op.pos = c.pages[0]
+		}
+		c.takePending(op)
+		b.t.recs[c.bulk].next = i
+		if r := &b.t.recs[i]; r.kind == trace.KindAllocBulkRet {
+			b.t.recs[c.bulk].n = r.n
+		}
+	}
+	c.bulk, c.pages, c.single, c.last = -1, nil, false, -1
+}
+
+// pageReplay runs the page allocator against a trace.
+type pageReplay struct {
+	a   *buddy.Allocator
+	t   *pageTrace
+	ops []pageOp
+	res *Result
+	cma bool
+	// got are the model's zone-level events of the operation under way.
+	got []buddy.Event
+	// claims answers the claim hook: the extfrag events of the operation
+	// under way that are still to come.
+	claims []int32
+	// byCPU[cpu] are the operations of task level, in order; cursor the next.
+	byCPU  [][]int32
+	cursor []int
+	pfns   []buddy.PFN
+	ctx    context.Context
+	opts   Options
+}
+
+// run does all operations. The only error is the context's.
+func (r *pageReplay) run() error {
+	r.a.SetAdopt(true)
+	r.a.SetHook(func(e buddy.Event) {
+		if e.Kind >= buddy.EventZoneLocked {
+			r.got = append(r.got, e)
+		}
+	})
+	r.a.SetClaimHook(r.claimed)
+	r.byCPU = make([][]int32, r.a.Config().CPUs)
+	r.cursor = make([]int, len(r.byCPU))
+	for i := range r.ops {
+		rec := &r.t.recs[r.ops[i].rec]
+		if rec.level == 0 && int(rec.cpu) < len(r.byCPU) {
+			r.byCPU[rec.cpu] = append(r.byCPU[rec.cpu], int32(i))
+		}
+	}
+	step := r.sampleStep()
+	for i := range r.ops {
+		if i%step == 0 {
+			if err := r.sample(i); err != nil {
+				return err
+			}
+		}
+		op := &r.ops[i]
+		rec := &r.t.recs[op.rec]
+		if int(rec.cpu) >= len(r.byCPU) || rec.cpu < 0 {
+			r.res.differ(rec.line, fmt.Sprintf("event on CPU %d, the snapshot has %d", rec.cpu, len(r.byCPU)))
+			continue
+		}
+		if rec.level > 0 {
+			r.early(op, rec)
+		}
+		if !op.done {
+			r.do(op, rec)
+		}
+	}
+	return r.sample(len(r.ops))
+}
+
+// sampleStep is after how many operations sample is called.
+func (r *pageReplay) sampleStep() int {
+	n := r.opts.Samples
+	if n <= 0 {
+		n = 100
+	}
+	return max(len(r.ops)/n, 1)
+}
+
+// sample reports progress and shows the allocator before operation i.
+func (r *pageReplay) sample(i int) error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	if r.opts.Progress != nil && len(r.ops) > 0 {
+		r.opts.Progress(float64(i) / float64(len(r.ops)))
+	}
+	if r.opts.Observe != nil && len(r.t.recs) > 0 {
+		at := len(r.t.recs) - 1
+		if i < len(r.ops) {
+			at = int(r.ops[i].rec)
+		}
+		r.opts.Observe(r.t.recs[at].time, r.a)
+	}
+	return nil
+}
+
+// early runs the interrupted task's allocation before an interrupt's free if
+// it took its page before it: mm_page_alloc is printed after the page has left
+// its list. That is seen where the page it got is the list's head now and
+// would not be any more after the free.
+func (r *pageReplay) early(op *pageOp, rec *pageRec) {
+	var order buddy.Order
+	switch op.kind {
+	case opFree, opCommit:
+		order = buddy.Order(rec.order)
+	default:
+		return
+	}
+	task := r.nextTaskOp(rec)
+	if task == nil || task.kind != opAlloc || len(task.zone) > 0 {
+		return
+	}
+	trec := &r.t.recs[task.rec]
+	if trec.pid != rec.pid {
+		return
+	}
+	pindex, ok := r.a.FreePIndex(buddy.PFN(rec.pfn), order)
+	if !ok {
+		return
+	}
+	head, pi, ok := r.a.PeekPCP(r.request(trec))
+	if !ok || pi != pindex || uint64(head) != trec.pfn {
+		return
+	}
+	r.res.hint("order")
+	r.do(task, trec)
+}
+
+// nextTaskOp is the next operation of task context on the event's CPU.
+func (r *pageReplay) nextTaskOp(rec *pageRec) *pageOp {
+	list := r.byCPU[rec.cpu]
+	c := &r.cursor[rec.cpu]
+	for *c < len(list) && r.ops[list[*c]].done {
+		*c++
+	}
+	if *c == len(list) {
+		return nil
+	}
+	return &r.ops[list[*c]]
+}
+
+func (r *pageReplay) request(rec *pageRec) buddy.Request {
+	q := buddy.Request{CPU: buddy.CPU(rec.cpu), Node: buddy.NoNode, GFP: r.t.gfps[rec.gfp], Order: buddy.Order(rec.order)}
+	if rec.level > 0 {
+		q.Task = buddy.TaskInterrupt
+	}
+	return q
+}
+
+func (r *pageReplay) do(op *pageOp, rec *pageRec) {
+	op.done = true
+	r.got = r.got[:0]
+	r.claims = op.zone
+	cpu, pfn, order := buddy.CPU(rec.cpu), buddy.PFN(rec.pfn), buddy.Order(rec.order)
+	switch op.kind {
+	case opAlloc:
+		r.alloc(op, rec)
+	case opFree:
+		r.freed(op, rec, r.a.Free(cpu, pfn, order))
+	case opPrepare:
+		r.freed(op, rec, r.a.PrepareFree(cpu, pfn, order))
+	case opCommit:
+		r.freed(op, rec, r.a.CommitFree(cpu, pfn))
+	case opFreeToZone:
+		r.freed(op, rec, r.a.FreeToZone(cpu, pfn, order, false))
+	case opBulk:
+		r.bulk(op, rec)
+	case opDrain:
+		r.drained(op, rec, 0)
+	case opDecay:
+		r.a.Decay(cpu)
+		r.freed(op, rec, nil)
+	case opReclaim:
+		r.a.SetReclaimActive(buddy.NodeID(0), rec.kind == trace.KindVmscanKswapdWake)
+	}
+}
+
+// alloc compares an allocation's page frame and zone-level events.
+func (r *pageReplay) alloc(op *pageOp, rec *pageRec) {
+	r.res.Requests++
+	q := r.request(rec)
+	pfn, err := r.a.Alloc(q)
+	switch {
+	case rec.pfn == 0 && err != nil, err == nil && uint64(pfn) == rec.pfn:
+		r.res.Exact++
+		r.compareZone(op, rec)
+		return
+	case err != nil:
+		r.res.differ(rec.line, fmt.Sprintf("order %d %v: model fails (%v), kernel gave page frame %d", rec.order, q.GFP, err, rec.pfn))
+	default:
+		r.res.differ(rec.line, fmt.Sprintf("order %d %v: model gives page frame %d, kernel gave %d", rec.order, q.GFP, pfn, rec.pfn))
+		// Put the model's page back where it came from.
+		mt, _ := r.a.BlockType(pfn)
+		if r.a.PutPCP(q.CPU, pfn, q.Order, mt, false) != nil {
+			_ = r.a.PutFree(q.CPU, pfn, q.Order, mt)
+		}
+	}
+	r.compareZone(op, rec)
+	if rec.pfn != 0 {
+		r.seize(buddy.PFN(rec.pfn), q.Order)
+	}
+}
+
+// seize takes over a page that the kernel gave out. It may not be free in the
+// model: then an earlier difference had it given out already.
+func (r *pageReplay) seize(pfn buddy.PFN, order buddy.Order) {
+	if err := r.a.Seize(pfn, order); err != nil {
+		r.res.count("page frames the model did not have free")
+	}
+}
+
+// freed compares what a free did to the zone, and runs a drain that follows it
+// without being caused by it.
+func (r *pageReplay) freed(op *pageOp, rec *pageRec, err error) {
+	if err != nil {
+		r.res.differ(rec.line, err.Error())
+		r.res.count("frees the model refused")
+	}
+	n := len(r.got)
+	if err == nil && n < len(op.zone) && r.zoneEqual(op.zone[:n]) {
+		r.compareEqual(n)
+		r.drained(op, rec, n)
+		return
+	}
+	r.compareZone(op, rec)
+}
+
+// drained runs a drain that the trace shows no cause for: from op.zone[from]
+// on.
+func (r *pageReplay) drained(op *pageOp, rec *pageRec, from int) {
+	for from < len(op.zone) {
+		first := &r.t.recs[op.zone[from]]
+		zone := r.zoneIndex(first.pfn)
+		pages, end := 0, from
+		for ; end < len(op.zone) && r.zoneIndex(r.t.recs[op.zone[end]].pfn) == zone; end++ {
+			pages += 1 << r.t.recs[op.zone[end]].order
+		}
+		r.got = r.got[:0]
+		r.res.hint("drain")
+		if zone >= 0 {
+			cpu := buddy.CPU(first.cpu)
+			r.a.DrainPages(zone, cpu, cpu, pages)
+		}
+		r.compareEvents(op.zone[from:end], rec)
+		from = end
+	}
+}
+
+func (r *pageReplay) zoneIndex(pfn uint64) int {
+	for i := range r.a.NumZones() {
+		z := r.a.Zone(i)
+		if buddy.PFN(pfn) >= z.StartPFN() && buddy.PFN(pfn) < z.EndPFN() {
+			return i
+		}
+	}
+	return -1
+}
+
+// bulk runs a bulk request. Where its pages are traced they are compared.
+func (r *pageReplay) bulk(op *pageOp, rec *pageRec) {
+	n := int(rec.n)
+	q := r.request(rec)
+	q.Order = 0
+	if rec.kind == trace.KindAllocVmapArea {
+		// vmalloc takes its pages, but for the guard page, in bulk; the
+		// request itself is not traced.
+		n--
+		q.GFP = buddy.GFPKernel
+		r.res.hintN("untraced bulk page", max(n, 0))
+	} else if len(op.pages) == 0 {
+		r.res.hintN("untraced bulk page", n)
+	}
+	var err error
+	r.pfns, err = r.a.AllocBulk(r.pfns[:0], q, n)
+	if err != nil && n > 0 {
+		r.res.differ(rec.line, err.Error())
+	}
+	for i, at := range op.pages {
+		prec := &r.t.recs[at]
+		r.res.Requests++
+		if i < len(r.pfns) && uint64(r.pfns[i]) == prec.pfn {
+			r.res.Exact++
+			continue
+		}
+		r.res.differ(prec.line, fmt.Sprintf("bulk page %d: model and kernel differ, kernel gave %d", i, prec.pfn))
+	}
+	r.compareZone(op, rec)
+}
+
+// claimed answers whether the kernel claimed a pageblock, from the
+// change_ownership field of the extfrag event that the request printed.
+func (r *pageReplay) claimed(block buddy.PFN, free, movable int) (claim, known bool) {
+	for len(r.claims) > 0 {
+		rec := &r.t.recs[r.claims[0]]
+		r.claims = r.claims[1:]
+		if rec.kind == trace.KindMMPageAllocExtfrag {
+			r.res.hint("claim")
+			return rec.own, true
+		}
+	}
+	return false, false
+}
+
+// zoneEqual says whether the model's events equal the trace's.
+func (r *pageReplay) zoneEqual(want []int32) bool {
+	if len(want) != len(r.got) {
+		return false
+	}
+	for i, at := range want {
+		if !sameZoneEvent(&r.got[i], &r.t.recs[at]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *pageReplay) compareEqual(n int) {
+	r.res.Events += n
+	r.res.EventsExact += n
+}
+
+func (r *pageReplay) compareZone(op *pageOp, rec *pageRec) { r.compareEvents(op.zone, rec) }
+
+// compareEvents counts the zone-level events that are equal, one by one, and
+// after a difference takes over what the kernel did.
+func (r *pageReplay) compareEvents(want []int32, rec *pageRec) {
+	n := max(len(want), len(r.got))
+	r.res.Events += n
+	same := true
+	for i := range n {
+		if i < len(want) && i < len(r.got) && sameZoneEvent(&r.got[i], &r.t.recs[want[i]]) {
+			r.res.EventsExact++
+			continue
+		}
+		if same {
+			same = false
+			r.res.differ(rec.line, r.eventDifference(want, i))
+		}
+	}
+	if !same {
+		r.resync(want, rec)
+	}
+}
+
+func (r *pageReplay) eventDifference(want []int32, i int) string {
+	model, kernel := "nothing", "nothing"
+	if i < len(r.got) {
+		g := &r.got[i]
+		model = fmt.Sprintf("%v page frame %d order %d %v", g.Kind, g.PFN, g.Order, g.MigrateType)
+	}
+	if i < len(want) {
+		w := &r.t.recs[want[i]]
+		kernel = fmt.Sprintf("%v page frame %d order %d %v", w.kind, w.pfn, w.order, w.mt)
+	}
+	return fmt.Sprintf("zone event %d: model %s, kernel %s", i, model, kernel)
+}
+
+func sameZoneEvent(g *buddy.Event, w *pageRec) bool {
+	if uint64(g.PFN) != w.pfn || int8(g.Order) != w.order || g.MigrateType != w.mt {
+		return false
+	}
+	switch g.Kind {
+	case buddy.EventZoneLocked:
+		return w.kind == trace.KindMMPageAllocZoneLocked && g.PCPRefill == w.refill
+	case buddy.EventPCPDrain:
+		return w.kind == trace.KindMMPagePCPUDrain
+	case buddy.EventExtfrag:
+		return w.kind == trace.KindMMPageAllocExtfrag && int8(g.FallbackOrder) == w.fbOrder &&
+			g.FallbackType == w.fbMT && g.Fragmenting == w.fragmenting && g.ChangeOwnership == w.own
+	}
+	return false
+}
+
+// resync moves pages so that the model's lists hold what the kernel's do after
+// an operation whose zone-level events differed.
+func (r *pageReplay) resync(want []int32, rec *pageRec) {
+	cpu := buddy.CPU(rec.cpu)
+	kernel := make(map[uint64]*pageRec, len(want))
+	for _, at := range want {
+		kernel[r.t.recs[at].pfn] = &r.t.recs[at]
+	}
+	model := make(map[uint64]bool, len(r.got))
+	for _, g := range slices.Clone(r.got) {
+		model[uint64(g.PFN)] = true
+		if kernel[uint64(g.PFN)] != nil || r.a.Seize(g.PFN, g.Order) != nil {
+			continue
+		}
+		if g.Kind == buddy.EventPCPDrain {
+			_ = r.a.PutPCP(cpu, g.PFN, g.Order, g.MigrateType, true)
+		} else {
+			_ = r.a.PutFree(cpu, g.PFN, g.Order, g.MigrateType)
+		}
+	}
+	for _, at := range want {
+		w := &r.t.recs[at]
+		if model[w.pfn] || r.a.Seize(buddy.PFN(w.pfn), buddy.Order(w.order)) != nil {
+			continue
+		}
+		switch w.kind {
+		case trace.KindMMPagePCPUDrain:
+			_ = r.a.PutFree(cpu, buddy.PFN(w.pfn), buddy.Order(w.order), w.mt)
+		case trace.KindMMPageAllocZoneLocked, trace.KindMMPageAllocExtfrag:
+			if r.a.PutPCP(cpu, buddy.PFN(w.pfn), buddy.Order(w.order), w.mt, true) != nil {
+				_ = r.a.PutFree(cpu, buddy.PFN(w.pfn), buddy.Order(w.order), w.mt)
+			}
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package replay
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/kernsim/kernsim/buddy"
+	"github.com/kernsim/kernsim/trace"
+)
+
+// pageRec is one event of a trace that concerns pages, in 48 bytes.
+type pageRec struct {
+	time uint64
+	pfn  uint64
+	line int32
+	pid  int32
+	// next is the next event about the same first page, or -1.
+	next int32
+	// n: alloc_bulk pages wanted, alloc_bulk_ret pages given, page_bulk the
+	// page's place in the call, alloc_vmap_area pages of the area.
+	n    int32
+	cpu  int16
+	gfp  uint16
+	kind trace.Kind
+	// order and mt as in the event; mm_page_free_batched has the order of the
+	// mm_page_free before it.
+	order int8
+	mt    buddy.MigrateType
+	// level is 0 in a task, 1 in a soft, 2 in a hard interrupt, 3 in an NMI.
+	level uint8
+	// depth is the preemption depth.
+	depth uint8
+	// batched: this mm_page_free is completed by the event next.
+	batched bool
+	// done: the event was consumed by an operation started earlier.
+	done bool
+	// extfrag's further fields.
+	fbOrder          int8
+	fbMT             buddy.MigrateType
+	fragmenting, own bool
+	refill           bool
+}
+
+// pageTrace is a trace's events about pages between two snapshots.
+type pageTrace struct {
+	recs []pageRec
+	gfps []buddy.GFP
+	// marks are the places of the snapshots' ends and starts in recs.
+	started bool
+}
+
+var pageKinds = []trace.Kind{
+	trace.KindKsnapMark, trace.KindMMPageAlloc, trace.KindMMPageFree, trace.KindMMPageFreeBatched,
+	trace.KindMMPageAllocZoneLocked, trace.KindMMPagePCPUDrain, trace.KindMMPageAllocExtfrag,
+	trace.KindAllocBulk, trace.KindAllocBulkRet, trace.KindPageBulk, trace.KindFreeOnePage,
+	trace.KindIsolateFreePage, trace.KindMoveFreepages, trace.KindAllocVmapArea,
+	trace.KindWorkqueueExecuteStart, trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep,
+}
+
+// window says which events belong to a replay.
+type window struct {
+	// ksnap captures: from the mark that ends snapshot 1 to the one that
+	// starts snapshot 2.
+	marks bool
+	// bpf captures: from the trigger's allocation on the snapshot's CPU to
+	// the second trigger's removal from the zone; other CPUs by time.
+	cpu                int32
+	from, to           uint64
+	firstPFN           uint64
+	lastPFN            uint64
+	otherFrom, otherTo map[int32]uint64
+}
+
+func level(f trace.Flags) uint8 {
+	switch {
+	case f.NMI():
+		return 3
+	case f.HardIRQ():
+		return 2
+	case f.SoftIRQ():
+		return 1
+	}
+	return 0
+}
+
+// loadPages reads the events of the window.
+func loadPages(r *trace.Reader, w *window, cma bool) (*pageTrace, error) {
+	r.Select(pageKinds...)
+	t := &pageTrace{gfps: []buddy.GFP{0}}
+	gfpIndex := map[string]uint16{}
+	var ev trace.Event
+	state := windowBefore
+	for {
+		err := r.Read(&ev)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if ev.Kind == trace.KindLost {
+			return nil, fmt.Errorf("replay: line %d: the trace lost %d events of CPU %d", ev.Line, ev.Lost, ev.CPU)
+		}
+		in, next := w.admit(state, &ev)
+		state = next
+		if !in {
+			continue
+		}
+		rec := pageRec{time: ev.Time, line: int32(ev.Line), pid: ev.PID, next: -1, cpu: int16(ev.CPU),
+			kind: ev.Kind, level: level(ev.Flags), depth: uint8(ev.Flags.PreemptDepth()),
+			pfn: ev.Page.PFN, order: int8(ev.Page.Order)}
+		if err := t.fill(&rec, &ev, gfpIndex, cma); err != nil {
+			return nil, err
+		}
+		t.recs = append(t.recs, rec)
+	}
+	if state == windowBefore {
+		return nil, fmt.Errorf("replay: the trace has no start: found no event that ends the first snapshot")
+	}
+	if state != windowAfter {
+		return nil, fmt.Errorf("replay: the trace has no end: found no event that starts the second snapshot")
+	}
+	t.link()
+	return t, nil
+}
+
+type windowState uint8
+
+const (
+	windowBefore windowState = iota
+	windowInside
+	windowAfter
+)
+
+const markEnd = 1 << 31
+
+// admit says whether an event is part of the window.
+func (w *window) admit(s windowState, ev *trace.Event) (bool, windowState) {
+	if w.marks {
+		if ev.Kind == trace.KindKsnapMark {
+			switch ev.Probe.Seq {
+			case 1 | markEnd:
+				s = windowInside
+			case 2:
+				s = windowAfter
+			}
+			return false, s
+		}
+		return s == windowInside, s
+	}
+	if ev.CPU != w.cpu {
+		return ev.Time > w.otherFrom[ev.CPU] && ev.Time <= w.otherTo[ev.CPU], s
+	}
+	switch s {
+	case windowBefore:
+		if ev.Kind == trace.KindMMPageAlloc && ev.Page.PFN == w.firstPFN && ev.Time >= w.from {
+			s = windowInside
+		}
+		return false, s
+	case windowInside:
+		if ev.Kind == trace.KindMMPageAllocZoneLocked && ev.Page.PFN == w.lastPFN && ev.Time >= w.to {
+			return true, windowAfter
+		}
+		return true, s
+	}
+	return false, s
+}
+
+// fill takes the payload over.
+func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, cma bool) error {
+	switch ev.Kind {
+	case trace.KindMMPageAlloc:
+		g, ok := gfps[ev.Page.GFPFlags]
+		if !ok {
+			v, err := buddy.ParseGFP(ev.Page.GFPFlags)
+			if err != nil {
+				return fmt.Errorf("replay: line %d: %w", ev.Line, err)
+			}
+			g = uint16(len(t.gfps))
+			t.gfps = append(t.gfps, v)
+			gfps[ev.Page.GFPFlags] = g
+		}
+		rec.gfp = g
+	case trace.KindAllocBulk:
+		rec.gfp = uint16(len(t.gfps))
+		t.gfps = append(t.gfps, buddy.GFP(ev.Probe.GFP))
+		rec.n = int32(min(ev.Probe.Nr, 1<<20))
+		return nil
+	case trace.KindAllocBulkRet:
+		rec.n = int32(min(ev.Probe.Ret, 1<<20))
+		return nil
+	case trace.KindPageBulk:
+		rec.n = int32(min(ev.Probe.I, 1<<20))
+		return nil
+	case trace.KindMMPageAllocExtfrag:
+		x := &ev.Extfrag
+		rec.order, rec.fbOrder = int8(x.AllocOrder), int8(x.FallbackOrder)
+		rec.fragmenting, rec.own = x.Fragmenting, x.ChangeOwnership
+		var ok, ok2 bool
+		rec.mt, ok = buddy.MigrateTypeFromKernel(int(x.AllocMigrateType), cma)
+		rec.fbMT, ok2 = buddy.MigrateTypeFromKernel(int(x.FallbackMigrateType), cma)
+		if !ok || !ok2 {
+			return fmt.Errorf("replay: line %d: migrate type %d or %d: no such type", ev.Line, x.AllocMigrateType, x.FallbackMigrateType)
+		}
+		return nil
+	case trace.KindAllocVmapArea:
+		rec.n = int32(min(ev.Vmap.Size>>12, 1<<20))
+		return nil
+	case trace.KindWorkqueueExecuteStart:
+		if ev.Work.Function != "vmstat_update" {
+			rec.done = true
+		}
+		return nil
+	}
+	mt, ok := buddy.MigrateTypeFromKernel(int(ev.Page.MigrateType), cma)
+	if !ok {
+		return fmt.Errorf("replay: line %d: migrate type %d: no such type", ev.Line, ev.Page.MigrateType)
+	}
+	rec.mt, rec.refill = mt, ev.Page.PerCPURefill != 0
+	return nil
+}
+
+// link connects the events about each first page and finds the frees that are
+// part of a list.
+func (t *pageTrace) link() {
+	last := make(map[uint64]int32, len(t.recs)/3)
+	for i := range t.recs {
+		rec := &t.recs[i]
+		switch rec.kind {
+		case trace.KindMMPageAlloc, trace.KindMMPageFree, trace.KindMMPageFreeBatched,
+			trace.KindMMPageAllocZoneLocked, trace.KindMMPagePCPUDrain, trace.KindPageBulk, trace.KindFreeOnePage:
+		default:
+			continue
+		}
+		if prev, ok := last[rec.pfn]; ok {
+			p := &t.recs[prev]
+			p.next = int32(i)
+			if rec.kind == trace.KindMMPageFreeBatched && p.kind == trace.KindMMPageFree {
+				p.batched = true
+				rec.order = p.order
+			}
+		}
+		last[rec.pfn] = int32(i)
+	}
+}
