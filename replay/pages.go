@@ -96,14 +96,23 @@ func (b *opBuilder) build() []pageOp {
 		b.add(int32(i))
 	}
 	for i := range b.ctxs {
-		// Zone-level events at the end whose request was not printed before
-		// the second snapshot.
-		if c := &b.ctxs[i]; len(c.pending) > 0 && c.bulk >= 0 {
-			b.closeBulk(c, c.bulk)
-		}
+		b.finish(&b.ctxs[i])
 	}
 	slices.SortStableFunc(b.ops, func(x, y pageOp) int { return int(x.pos) - int(y.pos) })
 	return b.ops
+}
+
+// finish makes an operation of zone-level events whose request was not printed
+// before the second snapshot: that snapshot may be taken while the request is
+// under way.
+func (b *opBuilder) finish(c *opCtx) {
+	switch {
+	case c.bulk >= 0:
+		b.closeBulk(c, c.bulk)
+	case len(c.pending) > 0:
+		op := b.push(c, opAlloc, c.pending[0])
+		c.takePending(op)
+	}
 }
 
 func (b *opBuilder) push(c *opCtx, kind pageOpKind, i int32) *pageOp {
@@ -179,6 +188,11 @@ func (b *opBuilder) addFree(c *opCtx, rec *pageRec, i int32) {
 	}
 	if rec.next >= 0 && b.t.recs[rec.next].kind == trace.KindFreeOnePage {
 		b.t.recs[rec.next].order = rec.order
+		c.last = -1
+		return
+	}
+	if rec.past {
+		b.push(c, opFreeToZone, i)
 		c.last = -1
 		return
 	}
@@ -337,6 +351,10 @@ func (r *pageReplay) nextTaskOp(rec *pageRec) *pageOp {
 
 func (r *pageReplay) request(rec *pageRec) buddy.Request {
 	q := buddy.Request{CPU: buddy.CPU(rec.cpu), Node: buddy.NoNode, GFP: r.t.gfps[rec.gfp], Order: buddy.Order(rec.order)}
+	if rec.kind == trace.KindMMPageAllocZoneLocked || rec.kind == trace.KindMMPageAllocExtfrag {
+		// A request cut off by the second snapshot: only its type is known.
+		q.GFP = [buddy.NumPCPTypes]buddy.GFP{buddy.GFPKernel, buddy.GFPHighUserMovable, buddy.GFPKernel | buddy.GFPReclaimable}[min(rec.mt, buddy.NumPCPTypes-1)]
+	}
 	if rec.level > 0 {
 		q.Task = buddy.TaskInterrupt
 	}
@@ -358,6 +376,9 @@ func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 	case opCommit:
 		r.freed(op, rec, r.a.CommitFree(cpu, pfn))
 	case opFreeToZone:
+		if rec.past {
+			r.res.hint("free past the per-CPU list")
+		}
 		r.freed(op, rec, r.a.FreeToZone(cpu, pfn, order, false))
 	case opBulk:
 		r.bulk(op, rec)

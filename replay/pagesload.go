@@ -32,6 +32,8 @@ type pageRec struct {
 	depth uint8
 	// batched: this mm_page_free is completed by the event next.
 	batched bool
+	// past: this mm_page_free went to the zone past the per-CPU list.
+	past bool
 	// done: the event was consumed by an operation started earlier.
 	done bool
 	// extfrag's further fields.
@@ -68,6 +70,7 @@ type window struct {
 	from, to           uint64
 	firstPFN           uint64
 	lastPFN            uint64
+	lastOrder          int32
 	otherFrom, otherTo map[int32]uint64
 }
 
@@ -134,6 +137,12 @@ const (
 
 const markEnd = 1 << 31
 
+// triggerSlack is how long, in ns, before the time that a snapshot gives for
+// its begin the event may be printed inside which it was taken. (They are some
+// microseconds apart; the page alone is not enough to tell the event, because
+// it may be given out many times.)
+const triggerSlack = 1_000_000
+
 // admit says whether an event is part of the window.
 func (w *window) admit(s windowState, ev *trace.Event) (bool, windowState) {
 	if w.marks {
@@ -158,7 +167,8 @@ func (w *window) admit(s windowState, ev *trace.Event) (bool, windowState) {
 		}
 		return false, s
 	case windowInside:
-		if ev.Kind == trace.KindMMPageAllocZoneLocked && ev.Page.PFN == w.lastPFN && ev.Time >= w.to {
+		if ev.Kind == trace.KindMMPageAllocZoneLocked && ev.Page.PFN == w.lastPFN &&
+			ev.Page.Order == w.lastOrder && ev.Time+triggerSlack >= w.to {
 			return true, windowAfter
 		}
 		return true, s

@@ -138,16 +138,20 @@ func loadPageCapture(c Capture) (*pageCapture, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.trace, err = loadPages(tr, windowOf(p.before, p.after), cma)
-	return p, err
+	if p.trace, err = loadPages(tr, windowOf(p.before, p.after), cma); err != nil {
+		return nil, err
+	}
+	p.trace.findPast(&p.config, p.end)
+	return p, nil
 }
 
 // windowOf says which events lie between two snapshots.
 func windowOf(before, after *trace.Snapshot) *window {
-	if before.By != "bpf" {
+	if !before.HasTrigger {
 		return &window{marks: true}
 	}
 	w := &window{cpu: int32(before.CPU), from: before.T0, to: after.T0, firstPFN: before.TriggerPFN, lastPFN: after.TriggerPFN,
+		lastOrder: int32(after.TriggerOrder),
 		otherFrom: map[int32]uint64{}, otherTo: map[int32]uint64{}}
 	for i := range before.Zones {
 		for _, p := range before.Zones[i].PCPs {
