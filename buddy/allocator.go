@@ -47,7 +47,10 @@ type Allocator struct {
 
 	hook      func(Event)
 	claimHook func(block PFN, free, movable int) (claim, known bool)
-	pressure  Pressure
+	// amountHook may change how many blocks a refill takes
+	// (EventZoneLocked) or pages a drain gives back (EventPCPDrain).
+	amountHook func(kind EventKind, n int) int
+	pressure   Pressure
 }
 
 // nodeZonelists are a node's zonelists: struct zonelist of ZONELIST_FALLBACK
@@ -275,6 +278,12 @@ func (a *Allocator) SetHook(f func(Event)) { a.hook = f }
 func (a *Allocator) SetClaimHook(f func(block PFN, free, movable int) (claim, known bool)) {
 	a.claimHook = f
 }
+
+// SetAmountHook installs a function that may change how many blocks a refill of
+// a per-CPU list takes (kind EventZoneLocked) or how many pages a drain gives
+// back (EventPCPDrain). A replay uses it to follow the kernel after a
+// difference; nil removes it.
+func (a *Allocator) SetAmountHook(f func(kind EventKind, n int) int) { a.amountHook = f }
 
 // SetBoostFactor sets the sysctl watermark_boost_factor; 0 turns boosting off.
 func (a *Allocator) SetBoostFactor(f uint64) { a.boostFactor = f }

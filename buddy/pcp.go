@@ -123,6 +123,9 @@ func (a *Allocator) refillSize(z *Zone, c *pcp, order int) int {
 // rmqueueBulk moves n blocks to the tail of a list: rmqueue_bulk. It returns
 // how many there were.
 func (a *Allocator) rmqueueBulk(z *Zone, cpu CPU, order, n int, l *ring, mt MigrateType, flags allocFlags) int {
+	if a.amountHook != nil {
+		n = a.amountHook(EventZoneLocked, n)
+	}
 	z.stats.LockAcquisitions++
 	z.stats.Refills++
 	mode := rmqueueNormal
@@ -270,6 +273,9 @@ func (a *Allocator) tuneHigh(z *Zone, c *pcp, flush bool) int {
 func (a *Allocator) drain(z *Zone, owner, cpu CPU, n, pindex int) {
 	c := &z.pcp[owner]
 	n = min(n, c.count)
+	if a.amountHook != nil {
+		n = min(a.amountHook(EventPCPDrain, n), c.count)
+	}
 	if n <= 0 {
 		return
 	}

@@ -235,6 +235,11 @@ type pageReplay struct {
 	pfns   []buddy.PFN
 	ctx    context.Context
 	opts   Options
+	// op is the operation under way, for amount.
+	op *pageOp
+	// end is the second snapshot; seen is made of it at a difference.
+	end  *buddy.State
+	seen *sightings
 }
 
 // run does all operations. The only error is the context's.
@@ -246,6 +251,7 @@ func (r *pageReplay) run() error {
 		}
 	})
 	r.a.SetClaimHook(r.claimed)
+	r.a.SetAmountHook(r.amount)
 	r.byCPU = make([][]int32, r.a.Config().CPUs)
 	r.cursor = make([]int, len(r.byCPU))
 	for i := range r.ops {
@@ -364,7 +370,7 @@ func (r *pageReplay) request(rec *pageRec) buddy.Request {
 func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 	op.done = true
 	r.got = r.got[:0]
-	r.claims = op.zone
+	r.claims, r.op = op.zone, op
 	cpu, pfn, order := buddy.CPU(rec.cpu), buddy.PFN(rec.pfn), buddy.Order(rec.order)
 	switch op.kind {
 	case opAlloc:
@@ -392,37 +398,41 @@ func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 	}
 }
 
+// maxUnseen bounds the pages that a single difference may count as taken
+// without an event.
+const maxUnseen = 64
+
 // alloc compares an allocation's page frame and zone-level events.
 func (r *pageReplay) alloc(op *pageOp, rec *pageRec) {
 	r.res.Requests++
 	q := r.request(rec)
 	pfn, err := r.a.Alloc(q)
-	switch {
-	case rec.pfn == 0 && err != nil, err == nil && uint64(pfn) == rec.pfn:
+	if rec.pfn == 0 && err != nil || err == nil && uint64(pfn) == rec.pfn {
 		r.res.Exact++
 		r.compareZone(op, rec)
 		return
-	case err != nil:
+	}
+	if err != nil {
 		r.res.differ(rec.line, fmt.Sprintf("order %d %v: model fails (%v), kernel gave page frame %d", rec.order, q.GFP, err, rec.pfn))
-	default:
+	} else {
 		r.res.differ(rec.line, fmt.Sprintf("order %d %v: model gives page frame %d, kernel gave %d", rec.order, q.GFP, pfn, rec.pfn))
-		// Put the model's page back where it came from.
-		mt, _ := r.a.BlockType(pfn)
-		if r.a.PutPCP(q.CPU, pfn, q.Order, mt, false) != nil {
-			_ = r.a.PutFree(q.CPU, pfn, q.Order, mt)
+	}
+	// Pages that the kernel cannot have had any more are out of the way;
+	// the one that it could have given goes back where it came from.
+	for n := 0; err == nil && uint64(pfn) != rec.pfn; n++ {
+		if n == maxUnseen || !r.takenUnseen(pfn, op.rec) {
+			mt, _ := r.a.BlockType(pfn)
+			if r.a.PutPCP(q.CPU, pfn, q.Order, mt, false) != nil {
+				_ = r.a.PutFree(q.CPU, pfn, q.Order, mt)
+			}
+			break
 		}
+		r.res.count("pages taken without an event")
+		pfn, err = r.a.Alloc(q)
 	}
 	r.compareZone(op, rec)
-	if rec.pfn != 0 {
-		r.seize(buddy.PFN(rec.pfn), q.Order)
-	}
-}
-
-// seize takes over a page that the kernel gave out. It may not be free in the
-// model: then an earlier difference had it given out already.
-func (r *pageReplay) seize(pfn buddy.PFN, order buddy.Order) {
-	if err := r.a.Seize(pfn, order); err != nil {
-		r.res.count("page frames the model did not have free")
+	if rec.pfn != 0 && (err != nil || uint64(pfn) != rec.pfn) && r.a.Seize(buddy.PFN(rec.pfn), q.Order) != nil {
+		r.res.count("pages given back without an event")
 	}
 }
 
@@ -518,6 +528,48 @@ func (r *pageReplay) claimed(block buddy.PFN, free, movable int) (claim, known b
 	return false, false
 }
 
+// amount makes a refill or drain that is not as large as the kernel's follow
+// the kernel, and counts the difference. Without it one wrong amount would
+// shift all later ones.
+func (r *pageReplay) amount(kind buddy.EventKind, n int) int {
+	kernel := 0
+	for _, at := range r.op.zone {
+		switch rec := &r.t.recs[at]; {
+		case kind == buddy.EventPCPDrain && rec.kind == trace.KindMMPagePCPUDrain:
+			kernel += 1 << rec.order
+		case kind == buddy.EventZoneLocked && rec.kind != trace.KindMMPagePCPUDrain:
+			kernel++
+		}
+	}
+	switch r.op.kind {
+	case opFree, opCommit:
+		if kind != buddy.EventPCPDrain || kernel >= n {
+			return n
+		}
+	case opAlloc:
+		if kind != buddy.EventZoneLocked || kernel == n || kernel == 0 || r.hasExtfrag() {
+			return n
+		}
+	default:
+		return n
+	}
+	r.res.Events++
+	rec := &r.t.recs[r.op.rec]
+	r.res.differ(rec.line, fmt.Sprintf("%v: model moves %d, kernel %d", kind, n, kernel))
+	return kernel
+}
+
+// hasExtfrag says whether the operation under way has events that are no page
+// of their own.
+func (r *pageReplay) hasExtfrag() bool {
+	for _, at := range r.op.zone {
+		if r.t.recs[at].kind == trace.KindMMPageAllocExtfrag {
+			return true
+		}
+	}
+	return false
+}
+
 // zoneEqual says whether the model's events equal the trace's.
 func (r *pageReplay) zoneEqual(want []int32) bool {
 	if len(want) != len(r.got) {
@@ -597,7 +649,8 @@ func (r *pageReplay) resync(want []int32, rec *pageRec) {
 		kernel[r.t.recs[at].pfn] = &r.t.recs[at]
 	}
 	model := make(map[uint64]bool, len(r.got))
-	for _, g := range slices.Clone(r.got) {
+	// Newest first, so that blocks come back into the order they had.
+	for _, g := range slices.Backward(slices.Clone(r.got)) {
 		model[uint64(g.PFN)] = true
 		if kernel[uint64(g.PFN)] != nil || r.a.Seize(g.PFN, g.Order) != nil {
 			continue

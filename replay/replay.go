@@ -205,7 +205,7 @@ func (p *pageCapture) replay(ctx context.Context, o Options) (*Result, error) {
 	}
 	res := &Result{Capture: p.name, Kernel: first(p.meta.Kernel, p.before.Kernel), Machine: p.meta.Machine, Model: "pages"}
 	b := opBuilder{t: p.trace}
-	r := &pageReplay{a: a, t: p.trace, ops: b.build(), res: res, ctx: ctx, opts: o}
+	r := &pageReplay{a: a, t: p.trace, ops: b.build(), res: res, ctx: ctx, opts: o, end: p.end}
 	if err := r.run(); err != nil {
 		return nil, err
 	}
