@@ -1,6 +1,9 @@
 package trace
 
-import "math"
+import (
+	"bytes"
+	"math"
+)
 
 // Width of the task's name in tracefs text and in trace-cmd report: the dash
 // before the pid stands there, unless the name is longer.
@@ -9,6 +12,9 @@ const commWidth = 16
 // maxCommEnd bounds the search for the end of the task's name, so that a
 // hostile line costs no more than a long one.
 const maxCommEnd = 128
+
+// maxSeconds is the first number of seconds whose nanoseconds may not fit.
+const maxSeconds = math.MaxUint64 / 1_000_000_000
 
 // context is the part of a line before the event's name, found but not yet
 // copied anywhere.
@@ -27,6 +33,9 @@ type context struct {
 // parseContext finds the parts before the event's name in any of the known
 // layouts.
 func parseContext(line []byte, c *context) bool {
+	if parseCommon(line, c) {
+		return true
+	}
 	if len(line) > commWidth && line[commWidth] == '-' && parseTask(line, commWidth, c) {
 		return true
 	}
@@ -47,6 +56,68 @@ func parseContext(line []byte, c *context) bool {
 		}
 	}
 	return false
+}
+
+// parseCommon reads the layout that nearly all lines have, and nothing else:
+// "comm-pid [cpu] flags seconds.micros: ", the first bracket of the line being
+// the CPU's. That bracket cannot belong to a task's name: behind it there is
+// no room in a name for a CPU and a time.
+func parseCommon(line []byte, c *context) bool {
+	open := bytes.IndexByte(line[:min(len(line), maxCommEnd)], '[')
+	if open < 2 || len(line)-open < 24 || line[open-1] != ' ' {
+		return false
+	}
+	p := open - 2
+	for p > 0 && line[p] == ' ' {
+		p--
+	}
+	var pid, unit uint64 = 0, 1
+	for ; p > 0 && isDigit(line[p]) && unit < 1e10; p-- {
+		pid += unit * uint64(line[p]-'0')
+		unit *= 10
+	}
+	if line[p] != '-' || unit == 1 || pid > math.MaxInt32 {
+		return false
+	}
+	c.comm = trimLeft(line[:p])
+	c.pid, c.tgid, c.form = int32(pid), -1, FormTracefs
+	return parseCPUFlagsTime(line, open+1, c)
+}
+
+// parseCPUFlagsTime reads the rest of the common layout: "cpu] flags time: "
+// at p, with five columns of flags or none.
+func parseCPUFlagsTime(line []byte, p int, c *context) bool {
+	cpu, q := scanDecimal(line, p)
+	if q == p || cpu > math.MaxInt32 || len(line)-q < 16 || line[q] != ']' || line[q+1] != ' ' {
+		return false
+	}
+	c.cpu, c.flags = int32(cpu), nil
+	p = skipSpaces(line, q+2)
+	if len(line)-p < 16 {
+		return false
+	}
+	if !isDigit(line[p]) {
+		f := line[p : p+6]
+		if class[f[0]]&class[f[1]]&class[f[2]]&class[f[3]]&class[f[4]]&classFlag == 0 || f[5] != ' ' {
+			return false
+		}
+		c.flags = f[:5]
+		p = skipSpaces(line, p+6)
+	}
+	sec, q := scanDecimal(line, p)
+	if q == p || len(line)-q < 9 || line[q] != '.' || line[q+7] != ':' || line[q+8] != ' ' || sec >= maxSeconds {
+		return false
+	}
+	var micros uint64
+	for _, d := range line[q+1 : q+7] {
+		if !isDigit(d) {
+			return false
+		}
+		micros = micros*10 + uint64(d-'0')
+	}
+	c.time, c.stamp = sec*1e9+micros*1e3, StampMicro
+	c.next = skipSpaces(line, q+9)
+	return true
 }
 
 // parseTask reads "comm-pid (tgid) [cpu] flags time: " or the latency form
@@ -245,7 +316,7 @@ func scanSeconds(line []byte, sec uint64, p int) (uint64, Stamp, int) {
 	default:
 		return 0, 0, -1
 	}
-	if sec > (math.MaxUint64-999_999_999)/1_000_000_000 {
+	if sec >= maxSeconds {
 		return 0, 0, -1
 	}
 	return sec*1_000_000_000 + frac, stamp, end

@@ -18,6 +18,9 @@ type fieldBits uint32
 
 // payload says how the Args of a kind are decoded and formatted.
 type payload struct {
+	// fast, if there is one, reads the layout that most kernels print and
+	// gives false for any other; decode reads any.
+	fast   func(*decoder, *Event) bool
 	decode func(*decoder, *Event)
 	append func([]byte, *Event) []byte
 	clear  func(*Event)
@@ -55,9 +58,12 @@ func collectPayloads(lists ...[]kindPayload) (t [numKinds]payload) {
 
 // decode fills ev's payload from ev.Args; if it cannot, d.expected says why.
 func (d *decoder) decode(p *payload, ev *Event) bool {
-	d.fieldScanner = newFieldScanner(ev.Args)
-	d.seen, d.expected = 0, ""
-	p.decode(d, ev)
+	d.b, d.seen, d.expected = ev.Args, 0, ""
+	if p.fast == nil || !p.fast(d, ev) {
+		p.clear(ev)
+		d.fieldScanner, d.seen = newFieldScanner(ev.Args), 0
+		p.decode(d, ev)
+	}
 	if d.expected == "" && d.seen&p.need != p.need {
 		d.missing(p)
 	}

@@ -86,14 +86,23 @@ func (s *fieldScanner) keyFrom(i int) bool {
 // findKey looks for the first " key=" at or after i, notes it and gives the
 // place of its space, or the end of the text.
 func (s *fieldScanner) findKey(i int) int {
-	for i < len(s.b) {
-		if s.b[i] == ' ' && s.keyFrom(i+1) {
-			return i
+	for from := i; ; {
+		n := bytes.IndexByte(s.b[from:], '=')
+		if n < 0 {
+			s.keyAt = -1
+			return len(s.b)
 		}
-		i++
+		equals := from + n
+		k := equals
+		for k > from && class[s.b[k-1]]&classIdent != 0 {
+			k--
+		}
+		if k < equals && k > i && s.b[k-1] == ' ' {
+			s.keyAt, s.valueAt = k, equals+1
+			return k - 1
+		}
+		from = equals + 1
 	}
-	s.keyAt = -1
-	return len(s.b)
 }
 
 // next goes to the next field.

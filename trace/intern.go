@@ -36,52 +36,57 @@ func (in *interner) get(text []byte) string {
 // find gives the index of the string equal to text, making it if the bounds
 // allow; else -1.
 func (in *interner) find(text []byte) int {
+	if i := in.lookup(text); i >= 0 {
+		return i
+	}
+	if len(in.strings) >= maxInterned || in.bytes+len(text) > maxInternedBytes {
+		return -1
+	}
+	if 2*len(in.strings) >= len(in.table) {
+		in.grow()
+	}
+	in.strings = append(in.strings, string(text))
+	in.bytes += len(text)
+	in.last = len(in.strings) - 1
+	in.insert(in.last)
+	return in.last
+}
+
+// lookup gives the index of the string equal to text, -1 if there is none.
+func (in *interner) lookup(text []byte) int {
 	if in.last < len(in.strings) && in.strings[in.last] == string(text) {
 		return in.last
 	}
 	if len(in.table) == 0 {
-		in.table = make([]uint32, 256)
+		return -1
 	}
 	mask := uint64(len(in.table) - 1)
-	for i := hashBytes(text) & mask; ; i = (i + 1) & mask {
-		slot := in.table[i]
-		if slot == 0 {
-			return in.add(string(text), i)
-		}
-		if in.strings[slot-1] == string(text) {
-			in.last = int(slot - 1)
+	for i := hashBytes(text) & mask; in.table[i] != 0; i = (i + 1) & mask {
+		slot := in.table[i] - 1
+		if in.strings[slot] == string(text) {
+			in.last = int(slot)
 			return in.last
 		}
 	}
+	return -1
 }
 
-// add puts s into the free slot i, if the bounds allow, and gives its index.
-func (in *interner) add(s string, i uint64) int {
-	if len(in.strings) >= maxInterned || in.bytes+len(s) > maxInternedBytes {
-		return -1
+// insert puts the string of index n into the first free slot of its chain.
+func (in *interner) insert(n int) {
+	mask := uint64(len(in.table) - 1)
+	i := hashString(in.strings[n]) & mask
+	for in.table[i] != 0 {
+		i = (i + 1) & mask
 	}
-	in.strings = append(in.strings, s)
-	in.bytes += len(s)
-	in.last = len(in.strings) - 1
-	in.table[i] = uint32(len(in.strings))
-	if 2*len(in.strings) > len(in.table) {
-		in.grow()
-	}
-	return in.last
+	in.table[i] = uint32(n + 1)
 }
 
 // grow doubles the table.
 func (in *interner) grow() {
-	table := make([]uint32, 2*len(in.table))
-	mask := uint64(len(table) - 1)
-	for n, s := range in.strings {
-		i := hashString(s) & mask
-		for table[i] != 0 {
-			i = (i + 1) & mask
-		}
-		table[i] = uint32(n + 1)
+	in.table = make([]uint32, max(256, 2*len(in.table)))
+	for n := range in.strings {
+		in.insert(n)
 	}
-	in.table = table
 }
 
 // Odd constants with well-mixed bits, for hashBytes.

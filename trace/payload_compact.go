@@ -15,21 +15,21 @@ const (
 var compactFields = []string{"zone_start", "range", "nr_migrated", "order", "node or nid", "zone"}
 
 var compactPayloads = []kindPayload{
-	{KindCompactionBegin, payload{decodeCompact, appendCompactBegin, clearCompact, bitZoneStart, compactFields}},
-	{KindCompactionEnd, payload{decodeCompact, appendCompactEnd, clearCompact, bitZoneStart, compactFields}},
-	{KindCompactionIsolateMigratepages, payload{decodeCompact, appendCompactIsolate, clearCompact, bitRange, compactFields}},
-	{KindCompactionIsolateFreepages, payload{decodeCompact, appendCompactIsolate, clearCompact, bitRange, compactFields}},
-	{KindCompactionFastIsolateFreepages, payload{decodeCompact, appendCompactIsolate, clearCompact, bitRange, compactFields}},
-	{KindCompactionMigratepages, payload{decodeCompact, appendCompactMigrate, clearCompact, bitNrMigrated, compactFields}},
-	{KindCompactionTryToCompactPages, payload{decodeCompact, appendTryToCompact, clearCompact, bitCompactOrder, compactFields}},
-	{KindCompactionFinished, payload{decodeCompact, appendCompactSuitable, clearCompact, bitNode | bitZone | bitCompactOrder, compactFields}},
-	{KindCompactionSuitable, payload{decodeCompact, appendCompactSuitable, clearCompact, bitNode | bitZone | bitCompactOrder, compactFields}},
-	{KindCompactionDeferred, payload{decodeCompact, appendCompactDefer, clearCompact, bitNode | bitZone | bitCompactOrder, compactFields}},
-	{KindCompactionDeferCompaction, payload{decodeCompact, appendCompactDefer, clearCompact, bitNode | bitZone | bitCompactOrder, compactFields}},
-	{KindCompactionDeferReset, payload{decodeCompact, appendCompactDefer, clearCompact, bitNode | bitZone | bitCompactOrder, compactFields}},
-	{KindCompactionKcompactdSleep, payload{decodeCompact, appendKcompactdSleep, clearCompact, bitNode, compactFields}},
-	{KindCompactionKcompactdWake, payload{decodeCompact, appendKcompactdWake, clearCompact, bitNode | bitCompactOrder, compactFields}},
-	{KindCompactionWakeupKcompactd, payload{decodeCompact, appendKcompactdWake, clearCompact, bitNode | bitCompactOrder, compactFields}},
+	{KindCompactionBegin, payload{nil, decodeCompact, appendCompactBegin, clearCompact, bitZoneStart, compactFields}},
+	{KindCompactionEnd, payload{nil, decodeCompact, appendCompactEnd, clearCompact, bitZoneStart, compactFields}},
+	{KindCompactionIsolateMigratepages, payload{nil, decodeCompact, appendCompactIsolate, clearCompact, bitRange, compactFields}},
+	{KindCompactionIsolateFreepages, payload{nil, decodeCompact, appendCompactIsolate, clearCompact, bitRange, compactFields}},
+	{KindCompactionFastIsolateFreepages, payload{nil, decodeCompact, appendCompactIsolate, clearCompact, bitRange, compactFields}},
+	{KindCompactionMigratepages, payload{nil, decodeCompact, appendCompactMigrate, clearCompact, bitNrMigrated, compactFields}},
+	{KindCompactionTryToCompactPages, payload{nil, decodeCompact, appendTryToCompact, clearCompact, bitCompactOrder, compactFields}},
+	{KindCompactionFinished, payload{nil, decodeCompact, appendCompactSuitable, clearCompact, bitNode | bitZone | bitCompactOrder, compactFields}},
+	{KindCompactionSuitable, payload{nil, decodeCompact, appendCompactSuitable, clearCompact, bitNode | bitZone | bitCompactOrder, compactFields}},
+	{KindCompactionDeferred, payload{nil, decodeCompact, appendCompactDefer, clearCompact, bitNode | bitZone | bitCompactOrder, compactFields}},
+	{KindCompactionDeferCompaction, payload{nil, decodeCompact, appendCompactDefer, clearCompact, bitNode | bitZone | bitCompactOrder, compactFields}},
+	{KindCompactionDeferReset, payload{nil, decodeCompact, appendCompactDefer, clearCompact, bitNode | bitZone | bitCompactOrder, compactFields}},
+	{KindCompactionKcompactdSleep, payload{nil, decodeCompact, appendKcompactdSleep, clearCompact, bitNode, compactFields}},
+	{KindCompactionKcompactdWake, payload{nil, decodeCompact, appendKcompactdWake, clearCompact, bitNode | bitCompactOrder, compactFields}},
+	{KindCompactionWakeupKcompactd, payload{nil, decodeCompact, appendKcompactdWake, clearCompact, bitNode | bitCompactOrder, compactFields}},
 }
 
 func clearCompact(ev *Event) { ev.Compact = Compact{} }

@@ -13,19 +13,51 @@ var objectFields = []string{"ptr", "call_site", "bytes_alloc", "name"}
 const needAlloc = bitPtr | bitCallSite | bitBytesAlloc
 
 var objectPayloads = []kindPayload{
-	{KindKmalloc, payload{decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
-	{KindKmallocNode, payload{decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
-	{KindKmemCacheAlloc, payload{decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
-	{KindKmemCacheAllocNode, payload{decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
-	{KindKfree, payload{decodeObject, appendObjectFree, clearObject, bitPtr | bitCallSite, objectFields}},
-	{KindKmemCacheFree, payload{decodeObject, appendObjectFree, clearObject, bitPtr | bitCallSite, objectFields}},
-	{KindSlabBulkAlloc, payload{decodeSlabBulk, appendSlabBulk, clearSlabBulk, bitPtr | bitObjectName, objectFields}},
-	{KindSlabBulkFree, payload{decodeSlabBulk, appendSlabBulk, clearSlabBulk, bitPtr | bitObjectName, objectFields}},
+	{KindKmalloc, payload{fastObject, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
+	{KindKmallocNode, payload{fastObject, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
+	{KindKmemCacheAlloc, payload{fastObject, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
+	{KindKmemCacheAllocNode, payload{fastObject, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
+	{KindKfree, payload{fastObject, decodeObject, appendObjectFree, clearObject, bitPtr | bitCallSite, objectFields}},
+	{KindKmemCacheFree, payload{fastObject, decodeObject, appendObjectFree, clearObject, bitPtr | bitCallSite, objectFields}},
+	{KindSlabBulkAlloc, payload{nil, decodeSlabBulk, appendSlabBulk, clearSlabBulk, bitPtr | bitObjectName, objectFields}},
+	{KindSlabBulkFree, payload{nil, decodeSlabBulk, appendSlabBulk, clearSlabBulk, bitPtr | bitObjectName, objectFields}},
 }
 
 func clearObject(ev *Event) { ev.Object = Object{} }
 
 func clearSlabBulk(ev *Event) { ev.Object, ev.Probe = Object{}, Probe{} }
+
+// fastObject reads the object events in the layout that kernels print since
+// 5.19, if no text in it has a space.
+func fastObject(d *decoder, ev *Event) bool {
+	c, o := newCursor(d.b), &ev.Object
+	c.lit("call_site=")
+	o.CallSite = d.texts.get(c.word())
+	c.lit(" ptr=")
+	o.Ptr = c.hex()
+	d.seen = bitPtr | bitCallSite
+	if c.ok && c.has(" name=") {
+		o.Name = d.texts.get(c.word())
+	}
+	if c.done() || !c.ok {
+		return c.ok
+	}
+	c.lit(" bytes_req=")
+	o.BytesReq = c.dec()
+	c.lit(" bytes_alloc=")
+	o.BytesAlloc = c.dec()
+	c.lit(" gfp_flags=")
+	o.GFPFlags = d.texts.get(c.word())
+	c.lit(" node=")
+	o.Node = c.int32()
+	c.lit(" accounted=")
+	o.Accounted = c.has("true")
+	if !o.Accounted {
+		c.lit("false")
+	}
+	d.seen |= bitBytesAlloc
+	return c.done()
+}
 
 // decodeObject reads the fields that the object events share.
 func decodeObject(d *decoder, ev *Event) {

@@ -12,10 +12,10 @@ const (
 var otherFields = []string{"size", "function", "mm_id"}
 
 var otherPayloads = []kindPayload{
-	{KindRSSStat, payload{decodeRSSStat, appendRSSStat, clearRSSStat, bitMMID | bitSize, otherFields}},
-	{KindAllocVmapArea, payload{decodeVmap, appendVmap, clearVmap, bitSize, otherFields}},
-	{KindWorkqueueExecuteStart, payload{decodeWork, appendWork, clearWork, bitFunction, otherFields}},
-	{KindWorkqueueExecuteEnd, payload{decodeWork, appendWork, clearWork, bitFunction, otherFields}},
+	{KindRSSStat, payload{nil, decodeRSSStat, appendRSSStat, clearRSSStat, bitMMID | bitSize, otherFields}},
+	{KindAllocVmapArea, payload{nil, decodeVmap, appendVmap, clearVmap, bitSize, otherFields}},
+	{KindWorkqueueExecuteStart, payload{nil, decodeWork, appendWork, clearWork, bitFunction, otherFields}},
+	{KindWorkqueueExecuteEnd, payload{nil, decodeWork, appendWork, clearWork, bitFunction, otherFields}},
 }
 
 func clearRSSStat(ev *Event) { ev.RSS = RSSStat{} }

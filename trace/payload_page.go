@@ -14,12 +14,12 @@ const (
 var pageFields = []string{"pfn", "order", "migratetype", "gfp_flags", "fallback_order"}
 
 var pagePayloads = []kindPayload{
-	{KindMMPageAlloc, payload{decodePage, appendPageAlloc, clearPage, bitPFN | bitOrder | bitMigrateType | bitGFP, pageFields}},
-	{KindMMPageFree, payload{decodePage, appendPageFree, clearPage, bitPFN | bitOrder, pageFields}},
-	{KindMMPageFreeBatched, payload{decodePage, appendPageFree, clearPage, bitPFN, pageFields}},
-	{KindMMPageAllocZoneLocked, payload{decodePage, appendPageZoneLocked, clearPage, bitPFN | bitOrder | bitMigrateType, pageFields}},
-	{KindMMPagePCPUDrain, payload{decodePage, appendPageDrain, clearPage, bitPFN | bitOrder | bitMigrateType, pageFields}},
-	{KindMMPageAllocExtfrag, payload{decodeExtfrag, appendExtfrag, clearExtfrag, bitPFN | bitExtfrag, pageFields}},
+	{KindMMPageAlloc, payload{fastPage, decodePage, appendPageAlloc, clearPage, bitPFN | bitOrder | bitMigrateType | bitGFP, pageFields}},
+	{KindMMPageFree, payload{fastPage, decodePage, appendPageFree, clearPage, bitPFN | bitOrder, pageFields}},
+	{KindMMPageFreeBatched, payload{fastPage, decodePage, appendPageFree, clearPage, bitPFN, pageFields}},
+	{KindMMPageAllocZoneLocked, payload{fastPage, decodePage, appendPageZoneLocked, clearPage, bitPFN | bitOrder | bitMigrateType, pageFields}},
+	{KindMMPagePCPUDrain, payload{fastPage, decodePage, appendPageDrain, clearPage, bitPFN | bitOrder | bitMigrateType, pageFields}},
+	{KindMMPageAllocExtfrag, payload{nil, decodeExtfrag, appendExtfrag, clearExtfrag, bitPFN | bitExtfrag, pageFields}},
 }
 
 // Failed reports whether an mm_page_alloc gave no page: the kernel prints pfn
@@ -29,6 +29,32 @@ func (p *Page) Failed() bool { return p.PFN == 0 && p.Address == 0 }
 func clearPage(ev *Event) { ev.Page = Page{} }
 
 func clearExtfrag(ev *Event) { ev.Page, ev.Extfrag = Page{}, Extfrag{} }
+
+// fastPage reads the page events in the layout that kernels print since 5.0.
+func fastPage(d *decoder, ev *Event) bool {
+	c, p := newCursor(d.b), &ev.Page
+	c.lit("page=")
+	p.Address = c.hex()
+	c.lit(" pfn=0x")
+	p.PFN, p.HasPFN = c.hex(), true
+	c.lit(" order=")
+	p.Order = c.int32()
+	d.seen = bitPFN | bitOrder
+	if c.done() || !c.ok {
+		return c.ok
+	}
+	c.lit(" migratetype=")
+	p.MigrateType = c.int32()
+	d.seen |= bitMigrateType
+	switch {
+	case c.has(" gfp_flags="):
+		p.GFPFlags = d.texts.get(c.word())
+		d.seen |= bitGFP
+	case c.has(" percpu_refill="):
+		p.PerCPURefill = c.int32()
+	}
+	return c.done()
+}
 
 // decodePage reads the fields that the page events share.
 func decodePage(d *decoder, ev *Event) {

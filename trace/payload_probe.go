@@ -16,19 +16,19 @@ const (
 var probeFields = append(pageFields[:len(pageFields):len(pageFields)], "seq", "nr", "ret", "cache", "n", "p")
 
 var probePayloads = []kindPayload{
-	{KindKsnapMark, payload{decodeProbe, appendKsnapMark, clearProbe, bitSeq, probeFields}},
-	{KindAllocBulk, payload{decodeProbe, appendAllocBulk, clearProbe, bitNr, probeFields}},
-	{KindAllocBulkRet, payload{decodeProbe, appendAllocBulkRet, clearProbe, bitRet, probeFields}},
-	{KindPageBulk, payload{decodeProbe, appendPageBulk, clearProbe, bitPFN | bitNr, probeFields}},
-	{KindFreeOnePage, payload{decodeProbe, appendFreeOnePage, clearProbe, bitPFN | bitOrder | bitMigrateType, probeFields}},
-	{KindIsolateFreePage, payload{decodeProbe, appendIsolateFreePage, clearProbe, bitPFN | bitOrder, probeFields}},
-	{KindMoveFreepages, payload{decodeProbe, appendMoveFreepages, clearProbe, bitPFN | bitMigrateType, probeFields}},
-	{KindSlabCacheAlloc, payload{decodeProbe, appendSlabCache, clearProbe, bitCache, probeFields}},
-	{KindSlabCacheAllocLRU, payload{decodeProbe, appendSlabCache, clearProbe, bitCache, probeFields}},
-	{KindSlabCacheAllocNode, payload{decodeProbe, appendSlabCache, clearProbe, bitCache, probeFields}},
-	{KindCacheAllocBulk, payload{decodeProbe, appendCacheAllocBulk, clearProbe, bitCache | bitN, probeFields}},
-	{KindCacheAllocBulkVec, payload{decodeProbe, appendCacheAllocBulkVec, clearProbe, bitCache | bitRet | bitP, probeFields}},
-	{KindCacheFreeBulk, payload{decodeProbe, appendCacheFreeBulk, clearProbe, bitCache | bitN | bitP, probeFields}},
+	{KindKsnapMark, payload{nil, decodeProbe, appendKsnapMark, clearProbe, bitSeq, probeFields}},
+	{KindAllocBulk, payload{nil, decodeProbe, appendAllocBulk, clearProbe, bitNr, probeFields}},
+	{KindAllocBulkRet, payload{nil, decodeProbe, appendAllocBulkRet, clearProbe, bitRet, probeFields}},
+	{KindPageBulk, payload{nil, decodeProbe, appendPageBulk, clearProbe, bitPFN | bitNr, probeFields}},
+	{KindFreeOnePage, payload{nil, decodeProbe, appendFreeOnePage, clearProbe, bitPFN | bitOrder | bitMigrateType, probeFields}},
+	{KindIsolateFreePage, payload{nil, decodeProbe, appendIsolateFreePage, clearProbe, bitPFN | bitOrder, probeFields}},
+	{KindMoveFreepages, payload{nil, decodeProbe, appendMoveFreepages, clearProbe, bitPFN | bitMigrateType, probeFields}},
+	{KindSlabCacheAlloc, payload{nil, decodeProbe, appendSlabCache, clearProbe, bitCache, probeFields}},
+	{KindSlabCacheAllocLRU, payload{nil, decodeProbe, appendSlabCache, clearProbe, bitCache, probeFields}},
+	{KindSlabCacheAllocNode, payload{nil, decodeProbe, appendSlabCache, clearProbe, bitCache, probeFields}},
+	{KindCacheAllocBulk, payload{nil, decodeProbe, appendCacheAllocBulk, clearProbe, bitCache | bitN, probeFields}},
+	{KindCacheAllocBulkVec, payload{nil, decodeProbe, appendCacheAllocBulkVec, clearProbe, bitCache | bitRet | bitP, probeFields}},
+	{KindCacheFreeBulk, payload{nil, decodeProbe, appendCacheFreeBulk, clearProbe, bitCache | bitN | bitP, probeFields}},
 }
 
 // ksnapEnd is the bit of ksnap_mark's seq that says "end of the snapshot".

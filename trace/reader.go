@@ -2,19 +2,23 @@ package trace
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"math"
+	"slices"
 )
 
 // Reader reads the events of a trace text, one line at a time, in constant
 // memory. It is not safe for concurrent use.
 type Reader struct {
 	lines  *lineReader
-	names  interner    // event names; the index of a name is that of its nameEntry
-	events []nameEntry // in order of first appearance
-	texts  interner    // task names and texts of the payloads
+	tokens interner    // event names as printed, with subsystem and colon
+	byWord []tokenName // what each of the tokens stands for, by its index
+	names  interner    // event names; the index of a name is that of its Count
+	events []Count     // in order of first appearance
+	comms  interner    // task names
+	texts  interner    // texts of the payloads
 	dec    decoder
+	ctx    context // of the current line
 	header Header
 	lost   uint64
 	err    error // what every further Read gives
@@ -24,11 +28,12 @@ type Reader struct {
 	stackOf  bool    // the event before was passed over, so are its frames
 }
 
-// nameEntry is what the reader knows about an event's name.
-type nameEntry struct {
-	name  string
-	kind  Kind
-	count uint64
+// tokenName is what a printed event name stands for.
+type tokenName struct {
+	name   string
+	system string
+	event  int32 // index of its Count
+	kind   Kind
 }
 
 // Header is what a trace says about itself in front of its events. Fields that
@@ -95,11 +100,7 @@ func (r *Reader) Lost() uint64 { return r.lost }
 // Counts gives how often each event occurred in the lines read so far, those
 // passed over included, in order of first appearance.
 func (r *Reader) Counts() []Count {
-	counts := make([]Count, 0, len(r.events))
-	for _, e := range r.events {
-		counts = append(counts, Count{Name: e.name, Kind: e.kind, N: e.count})
-	}
-	return counts
+	return slices.Clone(r.events)
 }
 
 // Read reads the next event into ev. At the end it gives io.EOF. A line that
@@ -130,26 +131,22 @@ func (r *Reader) readLine(line []byte, ev *Event) (done bool, err error) {
 		r.readComment(line)
 		return false, nil
 	}
-	var c context
-	if !parseContext(line, &c) {
+	c := &r.ctx
+	if !parseContext(line, c) {
 		return r.readOther(line, ev)
 	}
-	var n eventName
-	if !splitName(line, c.next, &n) {
-		return false, r.lines.fail(quote(line[c.next:]), `an event, "name: fields"`)
-	}
-	entry, err := r.entry(&n)
+	t, args, err := r.name(line, c.next)
 	if err != nil {
 		return false, err
 	}
-	entry.count++
-	r.stackOf = r.returned.Has(entry.kind)
+	r.events[t.event].N++
+	r.stackOf = r.returned.Has(t.kind)
 	if !r.stackOf {
 		return false, nil
 	}
-	r.fill(ev, &c)
-	ev.Kind, ev.Name, ev.System = entry.kind, entry.name, r.texts.get(n.system)
-	ev.Args = n.args
+	r.fill(ev, c)
+	ev.Kind, ev.Name, ev.System = t.kind, t.name, t.system
+	ev.Args = args
 	return true, r.decode(ev)
 }
 
@@ -161,7 +158,7 @@ func (r *Reader) fill(ev *Event, c *context) {
 	ev.Line = r.lines.line
 	ev.Time, ev.Stamp, ev.Form = c.time, c.stamp, c.form
 	ev.CPU, ev.PID, ev.TGID, ev.Lost = c.cpu, c.pid, c.tgid, 0
-	ev.Comm = r.texts.get(c.comm)
+	ev.Comm = r.comms.get(c.comm)
 	ev.Flags = Flags{}
 	copy(ev.Flags[:], c.flags)
 }
@@ -175,25 +172,47 @@ func (r *Reader) decode(ev *Event) error {
 	return r.lines.fail(quote(r.dec.found)+" in "+ev.Name, r.dec.expected)
 }
 
-// entry gives the entry of an event's name, a new one at its first appearance.
-func (r *Reader) entry(n *eventName) (*nameEntry, error) {
-	i := r.names.find(n.name)
-	if i < 0 {
-		return nil, r.lines.fail("one more event, "+quote(n.name), fmt.Sprintf("at most %d different events", len(r.events)))
+// name finds the event's name, which starts at p, and the text behind it.
+func (r *Reader) name(line []byte, p int) (*tokenName, []byte, error) {
+	end := bytes.IndexByte(line[p:], ' ')
+	if end < 0 {
+		end = len(line) - p
 	}
+	if end > 1 && line[p+end-1] == ':' {
+		if i := r.tokens.lookup(line[p : p+end]); i >= 0 {
+			return &r.byWord[i], line[min(p+end+1, len(line)):], nil
+		}
+	}
+	return r.newName(line, p)
+}
+
+// newName reads a name that is new, or stands in a layout of its own.
+func (r *Reader) newName(line []byte, p int) (*tokenName, []byte, error) {
+	var n eventName
+	if !splitName(line, p, &n) {
+		return nil, nil, r.lines.fail(quote(line[p:]), `an event, "name: fields"`)
+	}
+	i, j := r.names.find(n.name), r.tokens.find(n.token)
+	if i < 0 || j < 0 {
+		return nil, nil, r.lines.fail("one more event, "+quote(n.name), "no more different events than before")
+	}
+	name := r.names.strings[i]
 	if i == len(r.events) {
-		name := r.names.strings[i]
 		kind := n.kind
 		if kind == KindUnknown {
 			kind = KindByName(name)
 		}
-		r.events = append(r.events, nameEntry{name: name, kind: kind})
+		r.events = append(r.events, Count{Name: name, Kind: kind})
 	}
-	return &r.events[i], nil
+	if j == len(r.byWord) {
+		r.byWord = append(r.byWord, tokenName{name, r.texts.get(n.system), int32(i), r.events[i].Kind})
+	}
+	return &r.byWord[j], n.args, nil
 }
 
 // eventName is the part of a line behind its context.
 type eventName struct {
+	token  []byte // the name as printed
 	system []byte
 	name   []byte
 	args   []byte
@@ -210,26 +229,23 @@ func splitName(line []byte, p int, n *eventName) bool {
 		end++
 	}
 	rest := line[end:]
+	n.token = line[p:end]
 	switch {
-	case end > p+1 && line[end-1] == ':':
-		n.name = line[p : end-1]
+	case end > p+1 && line[end-1] == ':' && (len(rest) == 0 || rest[0] == ' '):
+		n.name, n.args = line[p:end-1], rest[min(1, len(rest)):]
 		if colon > p && colon < end-2 {
 			n.system, n.name = line[p:colon], line[colon+1:end-1]
 		}
-		if len(rest) > 0 && rest[0] == ' ' {
-			rest = rest[1:]
-		} else if len(rest) > 0 {
-			return false
-		}
-		n.args = rest
 	case end > p && len(rest) > 0 && rest[0] == '(':
-		n.name, n.args, n.kind = line[p:end], rest, KindSyscallEnter
+		n.name, n.args, n.kind = n.token, rest, KindSyscallEnter
 	case end > p && bytes.HasPrefix(rest, []byte(" -> ")):
-		n.name, n.args, n.kind = line[p:end], rest[1:], KindSyscallExit
+		n.name, n.args, n.kind = n.token, rest[1:], KindSyscallExit
 	case end > p && bytes.Contains(rest, []byte(" <-")):
 		n.name, n.args, n.kind = []byte(kindNames[KindFunction]), line[p:], KindFunction
+		n.token = n.name
 	case string(line[p:]) == kindNames[KindStackTrace]:
 		n.name, n.kind = line[p:], KindStackTrace
+		n.token = n.name
 	default:
 		return false
 	}

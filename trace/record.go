@@ -147,6 +147,16 @@ func (r *record) signed(key string) int {
 	return int(v)
 }
 
+// int64 gives a field's decimal value with a sign.
+func (r *record) int64(key string) int64 {
+	text := r.text(key)
+	v, ok := ParseInt(text)
+	if !ok {
+		r.fail(text, "a number as "+key)
+	}
+	return v
+}
+
 // hex gives a field's hexadecimal value.
 func (r *record) hex(key string) uint64 {
 	text := r.text(key)

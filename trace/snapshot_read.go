@@ -43,7 +43,8 @@ type snapshotReader struct {
 	snap   Snapshot
 	zone   *SnapshotZone  // the zone whose lines come now
 	cache  *SnapshotCache // the cache whose lines come now
-	blocks []blockAt      // every block of a list, for the overlap check
+	blocks []blockKey     // every block of a list, for the overlap check
+	lists  []blockList    // where they stand
 	names  map[string]int // caches' indexes by name
 	ptrs   map[uint64]bool
 
