@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/kernsim/kernsim/buddy"
 	"github.com/kernsim/kernsim/trace"
@@ -119,7 +120,7 @@ func loadPageCapture(c Capture) (*pageCapture, error) {
 	if err != nil {
 		return nil, err
 	}
-	cma := hasCMA(c.text("before.pagetypeinfo")) || extra != nil && extra.HasMigrateType("CMA")
+	cma := hasCMA(c.text("before.pagetypeinfo")) || extra != nil && slices.Contains(extra.MTNames, "CMA")
 	if p.config, p.state, err = machineOf(p.before, extra, cma); err != nil {
 		return nil, err
 	}

@@ -168,12 +168,12 @@ func applyExtra(c *buddy.Config, st *buddy.State, x *trace.SnapshotExtra) {
 				continue
 			}
 			st.Zones[i].Counted = true
-			st.Zones[i].FreePages, st.Zones[i].FreeCMA = z.NRFreePages, z.NRFreeCMA
+			st.Zones[i].FreePages, st.Zones[i].FreeCMA = z.NrFreePages, z.NrFreeCMA
 			for _, p := range z.CPUs {
 				if p.CPU < 0 || p.CPU >= len(st.Zones[i].PCP) {
 					continue
 				}
-				st.Zones[i].PCP[p.CPU].FreeDiff, st.Zones[i].PCP[p.CPU].CMADiff = p.FreePagesDiff, p.FreeCMADiff
+				st.Zones[i].PCP[p.CPU].FreeDiff, st.Zones[i].PCP[p.CPU].CMADiff = int64(p.FreePagesDiff), int64(p.FreeCMADiff)
 				c.Zones[i].StatThreshold = p.StatThreshold
 			}
 		}
