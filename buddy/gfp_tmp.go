@@ -1,5 +1,7 @@
 package buddy
 
+import "math/bits"
+
 func (c *Config) zonelists() [][]int {
 	out := make([][]int, c.Nodes())
 	for n := range out {
@@ -15,4 +17,7 @@ func (c *Config) zonelists() [][]int {
 	return out
 }
 
-func StatThreshold(cpus int, managed uint64, pageShift int) int { return 0 }
+func StatThreshold(cpus int, managed uint64, pageShift int) int {
+	mem := managed >> (27 - pageShift)
+	return min(2*bits.Len(uint(cpus))*(1+bits.Len64(mem)), 125)
+}
