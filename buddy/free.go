@@ -3,19 +3,8 @@ package buddy
 // Free gives a block back: __free_pages. cpu is the CPU that frees it. The error
 // is a [*PageError], and then nothing changed.
 func (a *Allocator) Free(cpu CPU, pfn PFN, order Order) error {
-	if i := pfn >> sectionShift; i < PFN(len(a.sections)) && a.sections[i] != nil && order == 0 {
-		// The ordinary case without calls: a single page that was given out.
-		p := &a.sections[i][pfn&sectionMask]
-		z := &a.zones[p.zone]
-		mt := MigrateType(a.blockTypes[pfn>>a.pageblockOrder])
-		if p.state == pageAllocated && p.order == 0 && mt < NumPCPTypes && uint(cpu) < uint(len(z.pcp)) {
-			if a.hook != nil {
-				a.hook(Event{Kind: EventFree, PFN: pfn})
-			}
-			p.state, p.info, p.mt = pagePCP, 0, mt
-			a.commitPCP(z, cpu, uint32(pfn), 0, mt)
-			return nil
-		}
+	if order == 0 && uint(cpu) < uint(len(a.fast)) && a.freeFast(&a.fast[cpu], pfn) {
+		return nil
 	}
 	p, z, err := a.freeable(cpu, pfn, order)
 	if err != nil {
@@ -35,6 +24,46 @@ func (a *Allocator) Free(cpu CPU, pfn PFN, order Order) error {
 	p.state, p.mt, p.zone = pagePCP, mt, z.index
 	a.commitPCP(z, cpu, n, int(order), pcpType(mt))
 	return nil
+}
+
+// freeFast does what Free does for a single page of the zone that the CPU
+// allocated from last, where nothing needs a decision: no drain, no hook, no
+// type without a list of its own. It gives up, with nothing changed, where
+// something does.
+func (a *Allocator) freeFast(f *fastPath, pfn PFN) bool {
+	i := pfn >> sectionShift
+	if i >= PFN(len(a.sections)) || a.sections[i] == nil || f.zone == nil || a.hook != nil {
+		return false
+	}
+	p := &a.sections[i][pfn&sectionMask]
+	mt := MigrateType(a.blockTypes[pfn>>a.pageblockOrder])
+	z, c := f.zone, f.pcp
+	if p.state != pageAllocated || p.order != 0 || p.zone != z.index || mt >= NumPCPTypes ||
+		c.count+1 >= c.high || z.reclaimActive {
+		return false
+	}
+	r := &c.lists[mt]
+	if int(r.n) == len(r.buf) {
+		return false
+	}
+	if a.profile.FreeBatch == FreeBatchCount {
+		if c.high > c.highMax || z.belowHigh {
+			return false
+		}
+		c.allocFactor >>= 1
+		c.flags &^= pcpPrevFreeHighOrder
+		if c.freeCount < c.batch<<batchScaleMax {
+			c.freeCount++
+		}
+		c.high = max(c.high, c.highMin)
+	}
+	r.head = (r.head - 1) & uint32(len(r.buf)-1)
+	r.buf[r.head] = uint32(pfn)
+	r.n++
+	c.count++
+	z.stats.Free++
+	p.state, p.mt, p.info = pagePCP, mt, 0
+	return true
 }
 
 // pcpType is the per-CPU list for a pageblock type: highatomic and CMA blocks
