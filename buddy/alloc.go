@@ -424,7 +424,7 @@ func (a *Allocator) unreserveBlock(z *Zone, ac *allocContext, pfn uint32, o int)
 	if o < a.pageblockOrder {
 		return a.retypeBlock(z, ac.cpu, pfn, mt, ac.mt) > 0
 	}
-	a.moveFree(z, pfn, a.page(pfn), ac.mt)
+	a.moveFree(z, pfn, a.freePage(pfn, o), ac.mt)
 	a.account(z, ac.cpu, -1<<o, mt)
 	a.account(z, ac.cpu, 1<<o, ac.mt)
 	a.setBlockRange(pfn, o, ac.mt)

@@ -38,6 +38,10 @@ type Allocator struct {
 	noFragment []bool
 
 	sections []*section
+	// top has the free blocks of the highest order, topOrder, by
+	// PFN >> topOrder.
+	top      []page
+	topOrder int
 	// blockTypes and blockZone have the migrate type and the zone of each
 	// pageblock, by PFN >> pageblockOrder.
 	blockTypes, blockZone []uint8
@@ -133,6 +137,8 @@ func (a *Allocator) makeZones() error {
 		a.blockZone[i] = noZone
 		a.blockTypes[i] = uint8(Movable)
 	}
+	a.topOrder = a.maxOrder - 1
+	a.top = make([]page, (blocks<<a.pageblockOrder+1<<a.topOrder-1)>>a.topOrder)
 	a.sections = make([]*section, (blocks<<a.pageblockOrder+sectionMask)>>sectionShift)
 	a.zones = make([]Zone, len(c.Zones))
 	for i := range c.Zones {

@@ -126,7 +126,7 @@ func (a *Allocator) walk(l *list, bad func(string, ...any) error, visit func(pfn
 		if n > l.n {
 			return bad("a list is longer than its count %d", l.n)
 		}
-		p := a.peek(pfn)
+		p := a.head(pfn)
 		if p.prev != prev {
 			return bad("PFN %d has the back link %d, want %d", pfn, p.prev, prev)
 		}

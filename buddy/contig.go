@@ -111,7 +111,7 @@ func (a *Allocator) takeRange(z *Zone, cpu CPU, start, end PFN, migrate Migrate)
 		outer = head
 	}
 	for n := outer; n < uint32(end); {
-		p := a.page(n)
+		p := a.head(n)
 		order := p.order
 		a.removeFree(z, p)
 		for i := uint32(0); i < 1<<order; i++ {

@@ -112,7 +112,7 @@ func (a *Allocator) describe(pfn PFN) string {
 func (a *Allocator) enclosing(pfn uint32) (uint32, *page) {
 	for o := range a.maxOrder {
 		head := pfn &^ (1<<o - 1)
-		p := a.peek(head)
+		p := a.head(head)
 		if p.state != pageNone {
 			if int(p.order) >= o {
 				return head, p

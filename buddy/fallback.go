@@ -122,7 +122,7 @@ func (a *Allocator) fallbackMove(z *Zone, order int, mt MigrateType, flags alloc
 			whole = a.canStealBlock(o, mt)
 		}
 		pfn := z.first(o, from)
-		a.stealSuitable(z, pfn, mt, flags, whole)
+		a.stealSuitable(z, pfn, o, mt, flags, whole)
 		a.extfrag(z, pfn, order, o, mt, from)
 		return true
 	}
@@ -132,9 +132,7 @@ func (a *Allocator) fallbackMove(z *Zone, order int, mt MigrateType, flags alloc
 // stealSuitable is steal_suitable_fallback: retype whole blocks; else move the
 // free pages of the pageblock and retype it if at least half of it is free or
 // of a like type; else move just the one block.
-func (a *Allocator) stealSuitable(z *Zone, pfn uint32, mt MigrateType, flags allocFlags, whole bool) {
-	p := a.page(pfn)
-	o := int(p.order)
+func (a *Allocator) stealSuitable(z *Zone, pfn uint32, o int, mt MigrateType, flags allocFlags, whole bool) {
 	old := a.blockType(pfn)
 	switch {
 	case old == HighAtomic:
@@ -148,7 +146,7 @@ func (a *Allocator) stealSuitable(z *Zone, pfn uint32, mt MigrateType, flags all
 			return
 		}
 	}
-	a.moveFree(z, pfn, p, mt)
+	a.moveFree(z, pfn, a.freePage(pfn, o), mt)
 }
 
 // stealBlock moves all free pages of a pageblock to a type and retypes the
@@ -196,7 +194,7 @@ func (a *Allocator) moveFreeBlock(z *Zone, pfn uint32, mt MigrateType) (free, mo
 		return 0, 0
 	}
 	for pfn = start; pfn < end; {
-		p := a.page(pfn)
+		p := a.head(pfn)
 		if p.state != pageBuddy {
 			n := a.allocatedPages(p)
 			if p.info&infoMovable != 0 {
@@ -273,12 +271,12 @@ func (a *Allocator) claimBlock(z *Zone, cpu CPU, pfn uint32, o, order int, mt Mi
 		return nilPFN, false
 	}
 	if o >= a.pageblockOrder {
-		p := a.page(pfn)
-		a.removeFree(z, p)
+		a.removeFree(z, a.freePage(pfn, o))
 		a.account(z, cpu, -1<<o, old)
 		a.setBlockRange(pfn, o, mt)
 		a.expand(z, pfn, order, o, mt)
 		a.account(z, cpu, 1<<o-1<<order, mt)
+		p := a.page(pfn)
 		p.mt, p.order = mt, uint8(order)
 		return pfn, true
 	}
@@ -304,7 +302,7 @@ func (a *Allocator) claimBlock(z *Zone, cpu CPU, pfn uint32, o, order int, mt Mi
 // prep_move_freepages_block.
 func (a *Allocator) countBlock(start, end uint32) (free, movable int) {
 	for pfn := start; pfn < end; {
-		p := a.page(pfn)
+		p := a.head(pfn)
 		n := a.allocatedPages(p)
 		switch {
 		case p.state == pageBuddy:
@@ -326,10 +324,10 @@ func (a *Allocator) steal(z *Zone, cpu CPU, order int, mt MigrateType) (uint32, 
 			continue
 		}
 		pfn := z.first(o, from)
-		p := a.page(pfn)
-		a.removeFree(z, p)
+		a.removeFree(z, a.freePage(pfn, o))
 		a.expand(z, pfn, order, o, from)
 		a.account(z, cpu, -1<<order, from)
+		p := a.page(pfn)
 		p.mt, p.order = from, uint8(order)
 		a.extfrag(z, pfn, order, o, mt, from)
 		return pfn, true

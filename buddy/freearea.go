@@ -22,9 +22,9 @@ func (a *Allocator) rmqueueSmallest(z *Zone, cpu CPU, order int, mt MigrateType)
 	}
 	o := order + bits.TrailingZeros32(m)
 	pfn := z.first(o, mt)
-	p := a.page(pfn)
-	a.removeFree(z, p)
+	a.removeFree(z, a.freePage(pfn, o))
 	a.expand(z, pfn, order, o, mt)
+	p := a.page(pfn)
 	p.mt, p.order = mt, uint8(order)
 	if a.profile.ExactTypes {
 		a.account(z, cpu, -1<<order, mt)
@@ -47,8 +47,9 @@ const (
 // __free_one_page.
 func (a *Allocator) freeOnePage(z *Zone, cpu CPU, pfn uint32, order int, mt MigrateType, flags freeFlags) {
 	a.account(z, cpu, 1<<order, mt)
-	p := a.page(pfn)
-	p.state = pageNone
+	if p := a.peek(pfn); p != &noPage {
+		p.state = pageNone
+	}
 	maxOrder := a.maxOrder - 1
 	var buddy uint32
 	for order < maxOrder {

@@ -36,7 +36,7 @@ func (a *Allocator) IsolateFreePage(cpu CPU, pfn PFN) (Order, error) {
 	if uint(cpu) >= uint(len(z.pcp)) {
 		return 0, a.pageError(pfn, 0, ErrNoCPU)
 	}
-	p := a.page(uint32(pfn))
+	p := a.head(uint32(pfn))
 	if p.state != pageBuddy {
 		return 0, a.pageError(pfn, 0, ErrNotFree)
 	}
@@ -50,7 +50,8 @@ func (a *Allocator) IsolateFreePage(cpu CPU, pfn PFN) (Order, error) {
 		a.account(z, cpu, -1<<order, mt)
 	}
 	a.removeFree(z, p)
-	p.state, p.zone = pageIsolated, z.index
+	p = a.page(uint32(pfn))
+	p.state, p.order, p.zone = pageIsolated, uint8(order), z.index
 	if order >= a.pageblockOrder-1 {
 		for n := uint32(pfn); n < uint32(pfn)+1<<order; n += 1 << a.pageblockOrder {
 			if a.blockType(n) < NumPCPTypes {
@@ -185,7 +186,7 @@ func (a *Allocator) UnisolateBlock(cpu CPU, pfn PFN, mt MigrateType) error {
 		return &RangeError{Start: PFN(start), End: PFN(end), PFN: PFN(start), Reason: "is not isolated, or cannot get that type", Err: ErrBusy}
 	}
 	z.isolatedBlocks--
-	p := a.page(start)
+	p := a.head(start)
 	order := int(p.order)
 	if p.state == pageBuddy && order >= a.pageblockOrder && order < a.maxOrder-1 {
 		b := a.peek(start ^ 1<<order)

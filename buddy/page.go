@@ -66,7 +66,30 @@ const (
 	sectionMask  = sectionPages - 1
 )
 
+// Free blocks of the highest order are kept apart, in Allocator.top: a machine
+// that has just booted consists of them, and costs 16 bytes for each instead of
+// a section for each 32.
+
 type section [sectionPages]page
+
+// freePage gives the metadata of a free block of an order, or the place for it.
+func (a *Allocator) freePage(pfn uint32, order int) *page {
+	if order == a.topOrder {
+		return &a.top[pfn>>order]
+	}
+	return a.page(pfn)
+}
+
+// head gives the metadata at a page frame, whether it starts a free block of
+// the highest order or anything else, for reading.
+func (a *Allocator) head(pfn uint32) *page {
+	if pfn&(1<<a.topOrder-1) == 0 {
+		if i := pfn >> a.topOrder; int(i) < len(a.top) && a.top[i].state != pageNone {
+			return &a.top[i]
+		}
+	}
+	return a.peek(pfn)
+}
 
 // noPage is what peek gives for a page frame without metadata. It is never
 // written.
@@ -112,41 +135,41 @@ type list struct {
 
 func (l *list) init() { *l = list{head: nilPFN, tail: nilPFN} }
 
-// pushFront is the kernel's list_add.
-func (a *Allocator) pushFront(l *list, pfn uint32, p *page) {
+// pushFront is the kernel's list_add, for a list of blocks of an order.
+func (a *Allocator) pushFront(l *list, pfn uint32, p *page, order int) {
 	p.next, p.prev = l.head, nilPFN
 	if l.head == nilPFN {
 		l.tail = pfn
 	} else {
-		a.page(l.head).prev = pfn
+		a.freePage(l.head, order).prev = pfn
 	}
 	l.head = pfn
 	l.n++
 }
 
 // pushBack is the kernel's list_add_tail.
-func (a *Allocator) pushBack(l *list, pfn uint32, p *page) {
+func (a *Allocator) pushBack(l *list, pfn uint32, p *page, order int) {
 	p.next, p.prev = nilPFN, l.tail
 	if l.tail == nilPFN {
 		l.head = pfn
 	} else {
-		a.page(l.tail).next = pfn
+		a.freePage(l.tail, order).next = pfn
 	}
 	l.tail = pfn
 	l.n++
 }
 
 // remove is the kernel's list_del.
-func (a *Allocator) remove(l *list, p *page) {
+func (a *Allocator) remove(l *list, p *page, order int) {
 	if p.prev == nilPFN {
 		l.head = p.next
 	} else {
-		a.page(p.prev).next = p.next
+		a.freePage(p.prev, order).next = p.next
 	}
 	if p.next == nilPFN {
 		l.tail = p.prev
 	} else {
-		a.page(p.next).prev = p.prev
+		a.freePage(p.next, order).prev = p.prev
 	}
 	l.n--
 }

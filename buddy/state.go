@@ -71,7 +71,7 @@ func (a *Allocator) State() *State {
 func (a *Allocator) zoneState(z *Zone, s *ZoneState) {
 	for o := range a.maxOrder {
 		for t := range z.free[o].lists {
-			s.Free[o][t] = a.pfns(&z.free[o].lists[t])
+			s.Free[o][t] = a.pfns(&z.free[o].lists[t], o)
 		}
 	}
 	s.PCP = make([]PCPState, len(z.pcp))
@@ -90,12 +90,12 @@ func (a *Allocator) zoneState(z *Zone, s *ZoneState) {
 	s.FreePages, s.FreeCMA, s.Counted = z.freePages, z.freeCMA, true
 }
 
-func (a *Allocator) pfns(l *list) []PFN {
+func (a *Allocator) pfns(l *list, order int) []PFN {
 	if l.n == 0 {
 		return nil
 	}
 	out := make([]PFN, 0, l.n)
-	for n := l.head; n != nilPFN; n = a.page(n).next {
+	for n := l.head; n != nilPFN; n = a.freePage(n, order).next {
 		out = append(out, PFN(n))
 	}
 	return out
@@ -228,7 +228,7 @@ func (a *Allocator) restorable(z *Zone, pfn PFN, order int, where string) error 
 		return bad("not aligned to the order")
 	case !z.spans(pfn) || pfn+1<<order > z.end || a.zoneOf(uint64(pfn)) != z:
 		return bad("outside of the zone")
-	case a.peek(uint32(pfn)).state != pageNone:
+	case a.head(uint32(pfn)).state != pageNone:
 		return bad("is on a list already")
 	}
 	return nil
@@ -303,6 +303,11 @@ func (a *Allocator) checkOverlap() error {
 			if s[i].state != pageNone {
 				all = append(all, block{uint32(si<<sectionShift + i), &s[i]})
 			}
+		}
+	}
+	for i := range a.top {
+		if a.top[i].state != pageNone {
+			all = append(all, block{uint32(i << a.topOrder), &a.top[i]})
 		}
 	}
 	slices.SortFunc(all, func(x, y block) int { return cmp.Compare(x.pfn, y.pfn) })

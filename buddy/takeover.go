@@ -40,7 +40,7 @@ func (a *Allocator) Seize(pfn PFN, order Order) error {
 // seizeBuddy breaks a free block down around the wanted one
 // (break_down_buddy_pages).
 func (a *Allocator) seizeBuddy(z *Zone, head, want uint32, order int) {
-	p := a.page(head)
+	p := a.head(head)
 	mt, o := p.mt, int(p.order)
 	a.removeFree(z, p)
 	a.account(z, 0, -1<<order, mt)

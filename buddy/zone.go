@@ -213,13 +213,13 @@ func (a *Allocator) account(z *Zone, cpu CPU, delta int64, mt MigrateType) {
 
 // pushFree puts a block on a free list; mark as first page of a free block.
 func (a *Allocator) pushFree(z *Zone, pfn uint32, o int, mt MigrateType, tail bool) {
-	p := a.page(pfn)
+	p := a.freePage(pfn, o)
 	p.state, p.order, p.mt, p.zone = pageBuddy, uint8(o), mt, z.index
 	fa := &z.free[o]
 	if tail {
-		a.pushBack(&fa.lists[mt], pfn, p)
+		a.pushBack(&fa.lists[mt], pfn, p, o)
 	} else {
-		a.pushFront(&fa.lists[mt], pfn, p)
+		a.pushFront(&fa.lists[mt], pfn, p, o)
 	}
 	fa.nrFree++
 	z.nonEmpty[mt] |= 1 << o
@@ -229,7 +229,7 @@ func (a *Allocator) pushFree(z *Zone, pfn uint32, o int, mt MigrateType, tail bo
 func (a *Allocator) removeFree(z *Zone, p *page) {
 	fa := &z.free[p.order]
 	l := &fa.lists[p.mt]
-	a.remove(l, p)
+	a.remove(l, p, int(p.order))
 	fa.nrFree--
 	if l.n == 0 {
 		z.nonEmpty[p.mt] &^= 1 << p.order
