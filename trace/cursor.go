@@ -1,6 +1,10 @@
 package trace
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+)
 
 // cursor reads a text whose layout is known: each call takes one part off and
 // ok turns false at the first surprise. The decoders try the layout that
@@ -31,6 +35,14 @@ func (c *cursor) lit(text string) { c.ok = c.has(text) && c.ok }
 func (c *cursor) hex() uint64 {
 	var v uint64
 	start := c.i
+	for len(c.b)-c.i >= 8 {
+		part, ok := hex8(binary.BigEndian.Uint64(c.b[c.i:]))
+		if !ok {
+			break
+		}
+		v = v<<32 | part
+		c.i += 8
+	}
 	for c.i < len(c.b) {
 		d := hexValue[c.b[c.i]]
 		if d > 15 {
@@ -41,6 +53,26 @@ func (c *cursor) hex() uint64 {
 	}
 	c.ok = c.ok && c.i > start && c.i-start <= 16
 	return v
+}
+
+// A byte in each place, for hex8.
+const (
+	everyByte = 0x0101010101010101
+	nibbles   = 0x0f * everyByte
+)
+
+// hex8 reads eight characters, the first one in the highest byte, as lower-case
+// hexadecimal digits, all at once.
+func hex8(chars uint64) (v uint64, ok bool) {
+	letters := chars >> 6 & everyByte // 1 where the character is 'a' to 'f'
+	v = chars&nibbles + 9*letters
+	over := (v + 6*everyByte) >> 4 & everyByte // 1 where the digit is above 9
+	if v&^nibbles != 0 || v+'0'*everyByte+('a'-10-'0')*over != chars {
+		return 0, false
+	}
+	v = (v | v>>4) & 0x00ff00ff00ff00ff
+	v = (v | v>>8) & 0x0000ffff0000ffff
+	return (v | v>>16) & 0xffffffff, true
 }
 
 // dec takes off 1 to 18 decimal digits.
@@ -77,6 +109,40 @@ func (c *cursor) word() []byte {
 	}
 	c.i += len(rest)
 	return rest
+}
+
+// until takes off the text before " " and words, and these too.
+func (c *cursor) until(words string) []byte {
+	start := c.i
+	for {
+		n := bytes.IndexByte(c.b[c.i:], ' ')
+		if n < 0 {
+			c.ok = false
+			return nil
+		}
+		c.i += n + 1
+		if end := c.i - 1; c.has(words) {
+			return c.b[start:end]
+		}
+	}
+}
+
+// pid takes off a thread's number; label is what stands before it, with a
+// dash, where numbers were replaced.
+func (c *cursor) pid() (label []byte, pid int32) {
+	if c.i < len(c.b) && class[c.b[c.i]]&classIdent != 0 && !isDigit(c.b[c.i]) {
+		word := c.b[c.i:]
+		n := bytes.IndexByte(word, '-')
+		if n < 0 {
+			c.ok = false
+			return nil, 0
+		}
+		c.i += n + 1
+		v := c.dec()
+		c.ok = c.ok && v <= math.MaxInt32
+		return word[:n], int32(v)
+	}
+	return nil, c.int32()
 }
 
 // done says whether all went well and nothing is left.

@@ -160,15 +160,13 @@ func (f Flags) PreemptResched() bool {
 // NMI reports whether a non-maskable interrupt ran ('z', 'Z').
 func (f Flags) NMI() bool { c := f.column(2); return c == 'z' || c == 'Z' }
 
-// HardIRQ reports whether a hard interrupt ran ('h', or 'H' inside a soft one).
-func (f Flags) HardIRQ() bool { c := f.column(2); return c == 'h' || c == 'H' }
+// HardIRQ reports whether a hard interrupt ran: 'h', 'H' on top of a soft one,
+// 'Z' below an NMI.
+func (f Flags) HardIRQ() bool { c := f.column(2); return c == 'h' || c == 'H' || c == 'Z' }
 
-// SoftIRQ reports whether a soft interrupt was being served ('s', or 'H' with
-// a hard one on top).
-func (f Flags) SoftIRQ() bool {
-	c := f.column(2)
-	return c == 's' || c == 'H' || c == 'Z'
-}
+// SoftIRQ reports whether a soft interrupt was being served: 's', 'H' with a
+// hard one on top.
+func (f Flags) SoftIRQ() bool { c := f.column(2); return c == 's' || c == 'H' }
 
 // InInterrupt reports whether the event came from a hard or soft interrupt or
 // an NMI.

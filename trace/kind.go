@@ -258,6 +258,29 @@ func (k Kind) String() string {
 	return kindNames[KindUnknown]
 }
 
+// System gives the kernel's subsystem of a tracepoint ("kmem"), as perf prints
+// it before the name; "kprobes" for the captures' probes, empty where there is
+// none.
+func (k Kind) System() string {
+	switch {
+	case k < KindMMPageAlloc || k >= numKinds:
+		return ""
+	case k <= KindRSSStat:
+		return "kmem"
+	case k <= KindSlabBulkFree:
+		return "kprobes"
+	case k == KindAllocVmapArea:
+		return "vmalloc"
+	case k <= KindWorkqueueExecuteEnd:
+		return "workqueue"
+	case k <= KindShrinkSlabEnd:
+		return "vmscan"
+	case k <= KindCompactionWakeupKcompactd:
+		return "compaction"
+	}
+	return "sched"
+}
+
 // KindByName gives the Kind of an event's name as the kernel (or LTTng)
 // writes it, without subsystem; KindUnknown if the name is not known.
 func KindByName(name string) Kind {

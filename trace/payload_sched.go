@@ -25,16 +25,16 @@ var schedFields = []string{
 }
 
 var schedPayloads = []kindPayload{
-	{KindSchedSwitch, payload{nil, decodeSwitch, appendSwitch, clearSwitch, bitPID | bitPrio | bitState | bitNextPID, schedFields}},
-	{KindSchedWakeup, payload{nil, decodeWakeup, appendWakeup, clearSched, bitPID | bitTargetCPU, schedFields}},
-	{KindSchedWaking, payload{nil, decodeWakeup, appendWakeup, clearSched, bitPID | bitTargetCPU, schedFields}},
-	{KindSchedWakeupNew, payload{nil, decodeWakeup, appendWakeup, clearSched, bitPID | bitTargetCPU, schedFields}},
+	{KindSchedSwitch, payload{fastSwitch, decodeSwitch, appendSwitch, clearSwitch, bitPID | bitPrio | bitState | bitNextPID, schedFields}},
+	{KindSchedWakeup, payload{fastWakeup, decodeWakeup, appendWakeup, clearSched, bitPID | bitTargetCPU, schedFields}},
+	{KindSchedWaking, payload{fastWakeup, decodeWakeup, appendWakeup, clearSched, bitPID | bitTargetCPU, schedFields}},
+	{KindSchedWakeupNew, payload{fastWakeup, decodeWakeup, appendWakeup, clearSched, bitPID | bitTargetCPU, schedFields}},
 	{KindSchedMigrateTask, payload{nil, decodeSched, appendMigrate, clearSched, bitPID | bitDestCPU, schedFields}},
-	{KindSchedStatRuntime, payload{nil, decodeSched, appendStatRuntime, clearSched, bitPID | bitRuntime, schedFields}},
-	{KindSchedStatWait, payload{nil, decodeSched, appendStatDelay, clearSched, bitPID | bitDelay, schedFields}},
-	{KindSchedStatSleep, payload{nil, decodeSched, appendStatDelay, clearSched, bitPID | bitDelay, schedFields}},
-	{KindSchedStatIowait, payload{nil, decodeSched, appendStatDelay, clearSched, bitPID | bitDelay, schedFields}},
-	{KindSchedStatBlocked, payload{nil, decodeSched, appendStatDelay, clearSched, bitPID | bitDelay, schedFields}},
+	{KindSchedStatRuntime, payload{fastStat, decodeSched, appendStatRuntime, clearSched, bitPID | bitRuntime, schedFields}},
+	{KindSchedStatWait, payload{fastStat, decodeSched, appendStatDelay, clearSched, bitPID | bitDelay, schedFields}},
+	{KindSchedStatSleep, payload{fastStat, decodeSched, appendStatDelay, clearSched, bitPID | bitDelay, schedFields}},
+	{KindSchedStatIowait, payload{fastStat, decodeSched, appendStatDelay, clearSched, bitPID | bitDelay, schedFields}},
+	{KindSchedStatBlocked, payload{fastStat, decodeSched, appendStatDelay, clearSched, bitPID | bitDelay, schedFields}},
 	{KindSchedProcessFork, payload{nil, decodeSched, appendFork, clearSched, bitPID | bitChildPID, schedFields}},
 	{KindSchedProcessExec, payload{nil, decodeSched, appendExec, clearSched, bitPID | bitFilename, schedFields}},
 	{KindSchedProcessExit, payload{nil, decodeSched, appendProcess, clearSched, bitPID | bitPrio, schedFields}},
@@ -47,6 +47,72 @@ var schedPayloads = []kindPayload{
 func clearSched(ev *Event) { ev.Sched = Sched{} }
 
 func clearSwitch(ev *Event) { ev.Switch = Switch{} }
+
+// fastSwitch reads sched_switch as kernels print it.
+func fastSwitch(d *decoder, ev *Event) bool {
+	c, s := newCursor(d.b), &ev.Switch
+	c.lit("prev_comm=")
+	s.PrevComm = d.texts.get(c.until("prev_pid="))
+	s.PrevLabel, s.PrevPID = d.fastPID(&c)
+	c.lit(" prev_prio=")
+	s.PrevPrio = c.int32()
+	c.lit(" prev_state=")
+	s.PrevState = d.texts.get(c.word())
+	c.lit(" ==> next_comm=")
+	s.NextComm = d.texts.get(c.until("next_pid="))
+	s.NextLabel, s.NextPID = d.fastPID(&c)
+	c.lit(" next_prio=")
+	s.NextPrio = c.int32()
+	d.seen = bitPID | bitPrio | bitState | bitNextPID
+	return c.done()
+}
+
+// fastPID takes a thread's number off.
+func (d *decoder) fastPID(c *cursor) (label string, pid int32) {
+	text, pid := c.pid()
+	return d.texts.get(text), pid
+}
+
+// fastTask takes "comm=... pid=..." off.
+func (d *decoder) fastTask(c *cursor, s *Sched) {
+	c.lit("comm=")
+	s.Comm = d.texts.get(c.until("pid="))
+	s.Label, s.PID = d.fastPID(c)
+	d.seen = bitPID
+}
+
+// fastWakeup reads the wakeups as kernels print them.
+func fastWakeup(d *decoder, ev *Event) bool {
+	c, s := newCursor(d.b), &ev.Sched
+	d.fastTask(&c, s)
+	c.lit(" prio=")
+	s.Prio = c.int32()
+	c.lit(" target_cpu=")
+	s.TargetCPU = c.int32()
+	d.seen |= bitPrio | bitTargetCPU
+	return c.done()
+}
+
+// fastStat reads the sched_stat events as kernels print them.
+func fastStat(d *decoder, ev *Event) bool {
+	c, s := newCursor(d.b), &ev.Sched
+	d.fastTask(&c, s)
+	if c.has(" delay=") {
+		s.Delay = c.dec()
+		d.seen |= bitDelay
+		c.lit(" [ns]")
+		return c.done()
+	}
+	c.lit(" runtime=")
+	s.Runtime = c.dec()
+	c.lit(" [ns]")
+	d.seen |= bitRuntime
+	if c.ok && c.has(" vruntime=") {
+		s.VRuntime, s.HasVRuntime = c.dec(), true
+		c.lit(" [ns]")
+	}
+	return c.done()
+}
 
 // decodeSwitch reads sched_switch as the kernel and perf print it, or as
 // trace-cmd's plugin does.

@@ -43,6 +43,7 @@ type Header struct {
 	InBuffer uint64 // entries-in-buffer: events in the file
 	Written  uint64 // entries-written: events since the trace started
 	CPUs     int    // "#P:4", or trace-cmd's "cpus=4"
+	TGID     bool   // the lines have a TGID column
 }
 
 // Overwritten is the number of events that the kernel's ring buffer had lost
@@ -344,6 +345,10 @@ func isToolNote(text []byte) bool {
 func (r *Reader) readComment(line []byte) {
 	if rest, ok := bytes.CutPrefix(line, []byte("# tracer: ")); ok {
 		r.header.Tracer = string(rest)
+		return
+	}
+	if bytes.Contains(line, []byte("TASK-PID")) {
+		r.header.TGID = bytes.Contains(line, []byte(" TGID "))
 		return
 	}
 	rest, ok := bytes.CutPrefix(line, []byte("# entries-in-buffer/entries-written: "))
