@@ -1,10 +1,6 @@
 package buddy
 
-import (
-	"cmp"
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // State is what the lists of an allocator hold: the counterpart of a ksnap
 // snapshot.
@@ -288,33 +284,39 @@ func (a *Allocator) restoredType(pfn uint32, pindex int) MigrateType {
 	return listType
 }
 
-// checkOverlap says whether two blocks share a page.
+// checkOverlap says whether two blocks share a page. It goes through the
+// metadata in address order.
 func (a *Allocator) checkOverlap() error {
-	type block struct {
-		pfn  uint32
-		page *page
+	end, last := uint64(0), uint32(0)
+	visit := func(pfn uint32, p *page) error {
+		if p.state == pageNone {
+			return nil
+		}
+		if uint64(pfn) < end {
+			q := a.head(last)
+			return &StateError{Zone: int(p.zone), Where: "blocks", PFN: PFN(pfn),
+				Reason: fmt.Sprintf("lies inside block %d order %d (%v)", last, q.order, q.state)}
+		}
+		end, last = uint64(pfn)+1<<p.order, pfn
+		return nil
 	}
-	var all []block
-	for si, s := range a.sections {
+	for i := range a.top {
+		start := uint32(i) << a.topOrder
+		if err := visit(start, &a.top[i]); err != nil {
+			return err
+		}
+		s := a.sections[start>>sectionShift]
 		if s == nil {
 			continue
 		}
-		for i := range s {
-			if s[i].state != pageNone {
-				all = append(all, block{uint32(si<<sectionShift + i), &s[i]})
+		block := s[start&sectionMask:][:1<<a.topOrder]
+		for n := range block {
+			if block[n].state == pageNone {
+				continue
 			}
-		}
-	}
-	for i := range a.top {
-		if a.top[i].state != pageNone {
-			all = append(all, block{uint32(i << a.topOrder), &a.top[i]})
-		}
-	}
-	slices.SortFunc(all, func(x, y block) int { return cmp.Compare(x.pfn, y.pfn) })
-	for i := 1; i < len(all); i++ {
-		if p := all[i-1]; uint64(p.pfn)+1<<p.page.order > uint64(all[i].pfn) {
-			return &StateError{Zone: int(all[i].page.zone), Where: "blocks", PFN: PFN(all[i].pfn),
-				Reason: fmt.Sprintf("lies inside block %d order %d (%v)", p.pfn, p.page.order, p.page.state)}
+			if err := visit(start+uint32(n), &block[n]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

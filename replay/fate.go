@@ -62,15 +62,15 @@ func (t *pageTrace) findPast(c *buddy.Config, end *buddy.State) {
 		last = max(last, uint64(c.Zones[i].StartPFN)+c.Zones[i].Spanned)
 	}
 	f.sections = make([][]fate, last>>fateShift+1)
-	for i := range t.recs {
+	for i := range t.n {
 		// Only pages that are freed in the window matter.
-		if t.recs[i].kind == trace.KindMMPageFree {
-			f.set(t.recs[i].pfn, 0, fateUnknown)
+		if rec := t.at(i); rec.kind == trace.KindMMPageFree {
+			f.set(rec.pfn, 0, fateUnknown)
 		}
 	}
 	f.fromState(end)
-	for i := len(t.recs) - 1; i >= 0; i-- {
-		rec := &t.recs[i]
+	for i := t.n - 1; i >= 0; i-- {
+		rec := t.at(i)
 		order := min(max(int(rec.order), 0), buddy.MaxOrders)
 		switch rec.kind {
 		case trace.KindMMPageFree:

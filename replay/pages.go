@@ -40,8 +40,9 @@ type pageOp struct {
 	rec  int32
 	kind pageOpKind
 	done bool
-	// zone are the places of its zone-level events; pages those of page_bulk.
-	zone, pages []int32
+	// zone is its first zone-level event, pages its first page_bulk event, or
+	// -1; pageRec.chain leads on.
+	zone, pages int32
 }
 
 // opBuilder groups a trace's events into operations, by context: a CPU, the
@@ -57,14 +58,35 @@ type opCtx struct {
 	level uint8
 	pid   int32
 	// pending are zone-level events whose request is not printed yet.
-	pending []int32
-	// last is the operation that following drains belong to, or -1.
-	last int32
+	pending chain
+	// last is the operation that following drains belong to, or -1; drains are
+	// those it has.
+	last   int32
+	drains chain
 	// bulk is the open alloc_bulk event, or -1; pages its page_bulk lines.
 	bulk  int32
-	pages []int32
+	pages chain
 	// single: the bulk request fell back to an ordinary one.
 	single bool
+}
+
+// chain is a list of events, linked by pageRec.chain.
+type chain struct{ first, last int32 }
+
+var emptyChain = chain{-1, -1}
+
+func (c *chain) append(t *pageTrace, i int32) {
+	if c.first < 0 {
+		c.first = i
+	} else {
+		t.at(c.last).chain = i
+	}
+	c.last = i
+}
+
+func newCtx(rec *pageRec, pid int32) opCtx {
+	return opCtx{cpu: rec.cpu, level: rec.level, pid: pid, last: -1, bulk: -1,
+		pending: emptyChain, pages: emptyChain, drains: emptyChain}
 }
 
 func (b *opBuilder) ctx(rec *pageRec) *opCtx {
@@ -81,24 +103,36 @@ func (b *opBuilder) ctx(rec *pageRec) *opCtx {
 	// Contexts with nothing open are reused, so that the list stays short.
 	for i := range b.ctxs {
 		c := &b.ctxs[i]
-		if len(c.pending) == 0 && c.bulk < 0 && c.cpu == rec.cpu && c.level == rec.level {
-			*c = opCtx{cpu: rec.cpu, level: rec.level, pid: pid, last: -1, bulk: -1}
+		if c.pending.first < 0 && c.bulk < 0 && c.cpu == rec.cpu && c.level == rec.level {
+			*c = newCtx(rec, pid)
 			return c
 		}
 	}
-	b.ctxs = append(b.ctxs, opCtx{cpu: rec.cpu, level: rec.level, pid: pid, last: -1, bulk: -1})
+	b.ctxs = append(b.ctxs, newCtx(rec, pid))
 	return &b.ctxs[len(b.ctxs)-1]
 }
 
 // build makes the operations in the order in which they happened.
 func (b *opBuilder) build() []pageOp {
-	for i := range b.t.recs {
-		b.add(int32(i))
+	n := 0
+	for i := range b.t.n {
+		switch b.t.at(i).kind {
+		case trace.KindMMPageAllocZoneLocked, trace.KindMMPageAllocExtfrag, trace.KindMMPagePCPUDrain:
+		default:
+			n++
+		}
+	}
+	b.ops = make([]pageOp, 0, n+n/64)
+	for i := range b.t.n {
+		b.add(i)
 	}
 	for i := range b.ctxs {
 		b.finish(&b.ctxs[i])
 	}
-	slices.SortStableFunc(b.ops, func(x, y pageOp) int { return int(x.pos) - int(y.pos) })
+	byPos := func(x, y pageOp) int { return int(x.pos) - int(y.pos) }
+	if !slices.IsSortedFunc(b.ops, byPos) {
+		slices.SortStableFunc(b.ops, byPos)
+	}
 	return b.ops
 }
 
@@ -109,44 +143,42 @@ func (b *opBuilder) finish(c *opCtx) {
 	switch {
 	case c.bulk >= 0:
 		b.closeBulk(c, c.bulk)
-	case len(c.pending) > 0:
-		op := b.push(c, opAlloc, c.pending[0])
+	case c.pending.first >= 0:
+		op := b.push(c, opAlloc, c.pending.first)
 		c.takePending(op)
 	}
 }
 
 func (b *opBuilder) push(c *opCtx, kind pageOpKind, i int32) *pageOp {
-	b.ops = append(b.ops, pageOp{pos: i, rec: i, kind: kind})
+	b.ops = append(b.ops, pageOp{pos: i, rec: i, kind: kind, zone: -1, pages: -1})
 	op := &b.ops[len(b.ops)-1]
-	c.last = int32(len(b.ops) - 1)
+	c.last, c.drains = int32(len(b.ops)-1), emptyChain
 	return op
 }
 
 // takePending gives the op the context's open zone-level events.
 func (c *opCtx) takePending(op *pageOp) {
-	if len(c.pending) > 0 {
-		op.zone = c.pending
-		op.pos = c.pending[0]
-		c.pending = nil
+	if c.pending.first >= 0 {
+		op.zone, op.pos = c.pending.first, c.pending.first
+		c.pending = emptyChain
 	}
 }
 
 func (b *opBuilder) add(i int32) {
-	rec := &b.t.recs[i]
+	rec := b.t.at(i)
 	c := b.ctx(rec)
 	switch rec.kind {
 	case trace.KindMMPageAllocZoneLocked, trace.KindMMPageAllocExtfrag:
-		c.pending = append(c.pending, i)
+		c.pending.append(b.t, i)
 		c.last = -1
 	case trace.KindMMPagePCPUDrain:
 		if c.last < 0 {
 			b.push(c, opDrain, i)
 		}
-		op := &b.ops[c.last]
-		if len(op.zone) == 0 {
-			op.pos = i
+		if op := &b.ops[c.last]; op.zone < 0 {
+			op.pos, op.zone = i, i
 		}
-		op.zone = append(op.zone, i)
+		c.drains.append(b.t, i)
 	case trace.KindMMPageAlloc:
 		op := b.push(c, opAlloc, i)
 		c.takePending(op)
@@ -160,18 +192,16 @@ func (b *opBuilder) add(i int32) {
 		b.push(c, opFreeToZone, i)
 		c.last = -1
 	case trace.KindAllocBulk:
-		c.bulk, c.pages, c.single = i, nil, false
+		c.bulk, c.pages, c.single = i, emptyChain, false
 	case trace.KindPageBulk:
-		c.pages = append(c.pages, i)
+		c.pages.append(b.t, i)
 	case trace.KindAllocBulkRet:
 		b.closeBulk(c, i)
 	case trace.KindAllocVmapArea:
 		b.push(c, opBulk, i)
 		c.last = -1
 	case trace.KindWorkqueueExecuteStart:
-		if !rec.done {
-			b.push(c, opDecay, i)
-		}
+		b.push(c, opDecay, i)
 	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep:
 		b.push(c, opReclaim, i)
 		c.last = -1
@@ -186,8 +216,8 @@ func (b *opBuilder) addFree(c *opCtx, rec *pageRec, i int32) {
 		c.last = -1
 		return
 	}
-	if rec.next >= 0 && b.t.recs[rec.next].kind == trace.KindFreeOnePage {
-		b.t.recs[rec.next].order = rec.order
+	if rec.next >= 0 && b.t.at(rec.next).kind == trace.KindFreeOnePage {
+		b.t.at(rec.next).order = rec.order
 		c.last = -1
 		return
 	}
@@ -204,17 +234,16 @@ func (b *opBuilder) closeBulk(c *opCtx, i int32) {
 	if c.bulk >= 0 && !c.single {
 		op := b.push(c, opBulk, c.bulk)
 		op.pos = i
-		op.pages = c.pages
-		if len(c.pages) > 0 {
-			op.pos = c.pages[0]
+		op.pages = c.pages.first
+		if op.pages >= 0 {
+			op.pos = op.pages
 		}
 		c.takePending(op)
-		b.t.recs[c.bulk].next = i
-		if r := &b.t.recs[i]; r.kind == trace.KindAllocBulkRet {
-			b.t.recs[c.bulk].n = r.n
+		if r := b.t.at(i); r.kind == trace.KindAllocBulkRet {
+			b.t.at(c.bulk).n = r.n
 		}
 	}
-	c.bulk, c.pages, c.single, c.last = -1, nil, false, -1
+	c.bulk, c.pages, c.single, c.last = -1, emptyChain, false, -1
 }
 
 // pageReplay runs the page allocator against a trace.
@@ -226,9 +255,9 @@ type pageReplay struct {
 	cma bool
 	// got are the model's zone-level events of the operation under way.
 	got []buddy.Event
-	// claims answers the claim hook: the extfrag events of the operation
-	// under way that are still to come.
-	claims []int32
+	// zone are the operation's zone-level events; claims, for the claim hook,
+	// those still to come.
+	zone, claims []int32
 	// byCPU[cpu] are the operations of task level, in order; cursor the next.
 	byCPU  [][]int32
 	cursor []int
@@ -255,8 +284,8 @@ func (r *pageReplay) run() error {
 	r.byCPU = make([][]int32, r.a.Config().CPUs)
 	r.cursor = make([]int, len(r.byCPU))
 	for i := range r.ops {
-		rec := &r.t.recs[r.ops[i].rec]
-		if rec.level == 0 && int(rec.cpu) < len(r.byCPU) {
+		rec := r.t.at(r.ops[i].rec)
+		if rec.level == 0 && rec.cpu >= 0 && int(rec.cpu) < len(r.byCPU) {
 			r.byCPU[rec.cpu] = append(r.byCPU[rec.cpu], int32(i))
 		}
 	}
@@ -268,7 +297,7 @@ func (r *pageReplay) run() error {
 			}
 		}
 		op := &r.ops[i]
-		rec := &r.t.recs[op.rec]
+		rec := r.t.at(op.rec)
 		if int(rec.cpu) >= len(r.byCPU) || rec.cpu < 0 {
 			r.res.differ(rec.line, fmt.Sprintf("event on CPU %d, the snapshot has %d", rec.cpu, len(r.byCPU)))
 			continue
@@ -300,12 +329,12 @@ func (r *pageReplay) sample(i int) error {
 	if r.opts.Progress != nil && len(r.ops) > 0 {
 		r.opts.Progress(float64(i) / float64(len(r.ops)))
 	}
-	if r.opts.Observe != nil && len(r.t.recs) > 0 {
-		at := len(r.t.recs) - 1
+	if r.opts.Observe != nil && r.t.n > 0 {
+		at := r.t.n - 1
 		if i < len(r.ops) {
-			at = int(r.ops[i].rec)
+			at = r.ops[i].rec
 		}
-		r.opts.Observe(r.t.recs[at].time, r.a)
+		r.opts.Observe(r.t.at(at).time, r.a)
 	}
 	return nil
 }
@@ -323,10 +352,10 @@ func (r *pageReplay) early(op *pageOp, rec *pageRec) {
 		return
 	}
 	task := r.nextTaskOp(rec)
-	if task == nil || task.kind != opAlloc || len(task.zone) > 0 {
+	if task == nil || task.kind != opAlloc || task.zone >= 0 {
 		return
 	}
-	trec := &r.t.recs[task.rec]
+	trec := r.t.at(task.rec)
 	if trec.pid != rec.pid {
 		return
 	}
@@ -367,10 +396,19 @@ func (r *pageReplay) request(rec *pageRec) buddy.Request {
 	return q
 }
 
+// list gives the events of a chain.
+func (r *pageReplay) list(dst []int32, i int32) []int32 {
+	for ; i >= 0; i = r.t.at(i).chain {
+		dst = append(dst, i)
+	}
+	return dst
+}
+
 func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 	op.done = true
 	r.got = r.got[:0]
-	r.claims, r.op = op.zone, op
+	r.zone = r.list(r.zone[:0], op.zone)
+	r.claims, r.op = r.zone, op
 	cpu, pfn, order := buddy.CPU(rec.cpu), buddy.PFN(rec.pfn), buddy.Order(rec.order)
 	switch op.kind {
 	case opAlloc:
@@ -389,7 +427,7 @@ func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 	case opBulk:
 		r.bulk(op, rec)
 	case opDrain:
-		r.drained(op, rec, 0)
+		r.drained(rec, 0)
 	case opDecay:
 		r.a.Decay(cpu)
 		r.freed(op, rec, nil)
@@ -409,7 +447,7 @@ func (r *pageReplay) alloc(op *pageOp, rec *pageRec) {
 	pfn, err := r.a.Alloc(q)
 	if rec.pfn == 0 && err != nil || err == nil && uint64(pfn) == rec.pfn {
 		r.res.Exact++
-		r.compareZone(op, rec)
+		r.compareEvents(r.zone, rec)
 		return
 	}
 	if err != nil {
@@ -430,7 +468,7 @@ func (r *pageReplay) alloc(op *pageOp, rec *pageRec) {
 		r.res.count("pages taken without an event")
 		pfn, err = r.a.Alloc(q)
 	}
-	r.compareZone(op, rec)
+	r.compareEvents(r.zone, rec)
 	if rec.pfn != 0 && (err != nil || uint64(pfn) != rec.pfn) && r.a.Seize(buddy.PFN(rec.pfn), q.Order) != nil {
 		r.res.count("pages given back without an event")
 	}
@@ -444,23 +482,23 @@ func (r *pageReplay) freed(op *pageOp, rec *pageRec, err error) {
 		r.res.count("frees the model refused")
 	}
 	n := len(r.got)
-	if err == nil && n < len(op.zone) && r.zoneEqual(op.zone[:n]) {
+	if err == nil && n < len(r.zone) && r.zoneEqual(r.zone[:n]) {
 		r.compareEqual(n)
-		r.drained(op, rec, n)
+		r.drained(rec, n)
 		return
 	}
-	r.compareZone(op, rec)
+	r.compareEvents(r.zone, rec)
 }
 
-// drained runs a drain that the trace shows no cause for: from op.zone[from]
+// drained runs a drain that the trace shows no cause for: from r.zone[from]
 // on.
-func (r *pageReplay) drained(op *pageOp, rec *pageRec, from int) {
-	for from < len(op.zone) {
-		first := &r.t.recs[op.zone[from]]
+func (r *pageReplay) drained(rec *pageRec, from int) {
+	for from < len(r.zone) {
+		first := r.t.at(r.zone[from])
 		zone := r.zoneIndex(first.pfn)
 		pages, end := 0, from
-		for ; end < len(op.zone) && r.zoneIndex(r.t.recs[op.zone[end]].pfn) == zone; end++ {
-			pages += 1 << r.t.recs[op.zone[end]].order
+		for ; end < len(r.zone) && r.zoneIndex(r.t.at(r.zone[end]).pfn) == zone; end++ {
+			pages += 1 << r.t.at(r.zone[end]).order
 		}
 		r.got = r.got[:0]
 		r.res.hint("drain")
@@ -468,7 +506,7 @@ func (r *pageReplay) drained(op *pageOp, rec *pageRec, from int) {
 			cpu := buddy.CPU(first.cpu)
 			r.a.DrainPages(zone, cpu, cpu, pages)
 		}
-		r.compareEvents(op.zone[from:end], rec)
+		r.compareEvents(r.zone[from:end], rec)
 		from = end
 	}
 }
@@ -494,7 +532,7 @@ func (r *pageReplay) bulk(op *pageOp, rec *pageRec) {
 		n--
 		q.GFP = buddy.GFPKernel
 		r.res.hintN("untraced bulk page", max(n, 0))
-	} else if len(op.pages) == 0 {
+	} else if op.pages < 0 {
 		r.res.hintN("untraced bulk page", n)
 	}
 	var err error
@@ -502,8 +540,8 @@ func (r *pageReplay) bulk(op *pageOp, rec *pageRec) {
 	if err != nil && n > 0 {
 		r.res.differ(rec.line, err.Error())
 	}
-	for i, at := range op.pages {
-		prec := &r.t.recs[at]
+	for i, at := range r.list(nil, op.pages) {
+		prec := r.t.at(at)
 		r.res.Requests++
 		if i < len(r.pfns) && uint64(r.pfns[i]) == prec.pfn {
 			r.res.Exact++
@@ -511,14 +549,14 @@ func (r *pageReplay) bulk(op *pageOp, rec *pageRec) {
 		}
 		r.res.differ(prec.line, fmt.Sprintf("bulk page %d: model and kernel differ, kernel gave %d", i, prec.pfn))
 	}
-	r.compareZone(op, rec)
+	r.compareEvents(r.zone, rec)
 }
 
 // claimed answers whether the kernel claimed a pageblock, from the
 // change_ownership field of the extfrag event that the request printed.
 func (r *pageReplay) claimed(block buddy.PFN, free, movable int) (claim, known bool) {
 	for len(r.claims) > 0 {
-		rec := &r.t.recs[r.claims[0]]
+		rec := r.t.at(r.claims[0])
 		r.claims = r.claims[1:]
 		if rec.kind == trace.KindMMPageAllocExtfrag {
 			r.res.hint("claim")
@@ -533,8 +571,8 @@ func (r *pageReplay) claimed(block buddy.PFN, free, movable int) (claim, known b
 // shift all later ones.
 func (r *pageReplay) amount(kind buddy.EventKind, n int) int {
 	kernel := 0
-	for _, at := range r.op.zone {
-		switch rec := &r.t.recs[at]; {
+	for _, at := range r.zone {
+		switch rec := r.t.at(at); {
 		case kind == buddy.EventPCPDrain && rec.kind == trace.KindMMPagePCPUDrain:
 			kernel += 1 << rec.order
 		case kind == buddy.EventZoneLocked && rec.kind != trace.KindMMPagePCPUDrain:
@@ -554,7 +592,7 @@ func (r *pageReplay) amount(kind buddy.EventKind, n int) int {
 		return n
 	}
 	r.res.Events++
-	rec := &r.t.recs[r.op.rec]
+	rec := r.t.at(r.op.rec)
 	r.res.differ(rec.line, fmt.Sprintf("%v: model moves %d, kernel %d", kind, n, kernel))
 	return kernel
 }
@@ -562,8 +600,8 @@ func (r *pageReplay) amount(kind buddy.EventKind, n int) int {
 // hasExtfrag says whether the operation under way has events that are no page
 // of their own.
 func (r *pageReplay) hasExtfrag() bool {
-	for _, at := range r.op.zone {
-		if r.t.recs[at].kind == trace.KindMMPageAllocExtfrag {
+	for _, at := range r.zone {
+		if r.t.at(at).kind == trace.KindMMPageAllocExtfrag {
 			return true
 		}
 	}
@@ -576,7 +614,7 @@ func (r *pageReplay) zoneEqual(want []int32) bool {
 		return false
 	}
 	for i, at := range want {
-		if !sameZoneEvent(&r.got[i], &r.t.recs[at]) {
+		if !sameZoneEvent(&r.got[i], r.t.at(at)) {
 			return false
 		}
 	}
@@ -588,8 +626,6 @@ func (r *pageReplay) compareEqual(n int) {
 	r.res.EventsExact += n
 }
 
-func (r *pageReplay) compareZone(op *pageOp, rec *pageRec) { r.compareEvents(op.zone, rec) }
-
 // compareEvents counts the zone-level events that are equal, one by one, and
 // after a difference takes over what the kernel did.
 func (r *pageReplay) compareEvents(want []int32, rec *pageRec) {
@@ -597,7 +633,7 @@ func (r *pageReplay) compareEvents(want []int32, rec *pageRec) {
 	r.res.Events += n
 	same := true
 	for i := range n {
-		if i < len(want) && i < len(r.got) && sameZoneEvent(&r.got[i], &r.t.recs[want[i]]) {
+		if i < len(want) && i < len(r.got) && sameZoneEvent(&r.got[i], r.t.at(want[i])) {
 			r.res.EventsExact++
 			continue
 		}
@@ -618,7 +654,7 @@ func (r *pageReplay) eventDifference(want []int32, i int) string {
 		model = fmt.Sprintf("%v page frame %d order %d %v", g.Kind, g.PFN, g.Order, g.MigrateType)
 	}
 	if i < len(want) {
-		w := &r.t.recs[want[i]]
+		w := r.t.at(want[i])
 		kernel = fmt.Sprintf("%v page frame %d order %d %v", w.kind, w.pfn, w.order, w.mt)
 	}
 	return fmt.Sprintf("zone event %d: model %s, kernel %s", i, model, kernel)
@@ -646,7 +682,7 @@ func (r *pageReplay) resync(want []int32, rec *pageRec) {
 	cpu := buddy.CPU(rec.cpu)
 	kernel := make(map[uint64]*pageRec, len(want))
 	for _, at := range want {
-		kernel[r.t.recs[at].pfn] = &r.t.recs[at]
+		kernel[r.t.at(at).pfn] = r.t.at(at)
 	}
 	model := make(map[uint64]bool, len(r.got))
 	// Newest first, so that blocks come back into the order they had.
@@ -662,7 +698,7 @@ func (r *pageReplay) resync(want []int32, rec *pageRec) {
 		}
 	}
 	for _, at := range want {
-		w := &r.t.recs[at]
+		w := r.t.at(at)
 		if model[w.pfn] || r.a.Seize(buddy.PFN(w.pfn), buddy.Order(w.order)) != nil {
 			continue
 		}

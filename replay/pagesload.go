@@ -8,7 +8,7 @@ import (
 	"github.com/kernsim/kernsim/trace"
 )
 
-// pageRec is one event of a trace that concerns pages, in 48 bytes.
+// pageRec is one event of a trace that concerns pages.
 type pageRec struct {
 	time uint64
 	pfn  uint64
@@ -16,6 +16,9 @@ type pageRec struct {
 	pid  int32
 	// next is the next event about the same first page, or -1.
 	next int32
+	// chain is the next event of the same operation (its zone-level events, or
+	// the pages of a bulk request), or -1.
+	chain int32
 	// n: alloc_bulk pages wanted, alloc_bulk_ret pages given, page_bulk the
 	// page's place in the call, alloc_vmap_area pages of the area.
 	n    int32
@@ -28,14 +31,10 @@ type pageRec struct {
 	mt    buddy.MigrateType
 	// level is 0 in a task, 1 in a soft, 2 in a hard interrupt, 3 in an NMI.
 	level uint8
-	// depth is the preemption depth.
-	depth uint8
 	// batched: this mm_page_free is completed by the event next.
 	batched bool
 	// past: this mm_page_free went to the zone past the per-CPU list.
 	past bool
-	// done: the event was consumed by an operation started earlier.
-	done bool
 	// extfrag's further fields.
 	fbOrder          int8
 	fbMT             buddy.MigrateType
@@ -45,11 +44,32 @@ type pageRec struct {
 
 // pageTrace is a trace's events about pages between two snapshots.
 type pageTrace struct {
-	recs []pageRec
-	gfps []buddy.GFP
-	// marks are the places of the snapshots' ends and starts in recs.
-	started bool
+	// chunks hold the events, chunkRecs in each, so that none is copied as
+	// their number grows.
+	chunks []*[chunkRecs]pageRec
+	n      int32
+	gfps   []buddy.GFP
 }
+
+const (
+	chunkShift = 12
+	chunkRecs  = 1 << chunkShift
+)
+
+// at is the i-th event.
+func (t *pageTrace) at(i int32) *pageRec { return &t.chunks[i>>chunkShift][i&(chunkRecs-1)] }
+
+// add makes room for one more event.
+func (t *pageTrace) add() *pageRec {
+	if t.n&(chunkRecs-1) == 0 {
+		t.chunks = append(t.chunks, new([chunkRecs]pageRec))
+	}
+	t.n++
+	return t.at(t.n - 1)
+}
+
+// maxRecs bounds the events of a replay; they take some 60 bytes each.
+const maxRecs = 1 << 26
 
 var pageKinds = []trace.Kind{
 	trace.KindKsnapMark, trace.KindMMPageAlloc, trace.KindMMPageFree, trace.KindMMPageFreeBatched,
@@ -109,13 +129,19 @@ func loadPages(r *trace.Reader, w *window, cma bool) (*pageTrace, error) {
 		if !in {
 			continue
 		}
-		rec := pageRec{time: ev.Time, line: int32(ev.Line), pid: ev.PID, next: -1, cpu: int16(ev.CPU),
-			kind: ev.Kind, level: level(ev.Flags), depth: uint8(ev.Flags.PreemptDepth()),
+		if t.n == maxRecs {
+			return nil, fmt.Errorf("replay: line %d: more than %d events about pages", ev.Line, maxRecs)
+		}
+		if ev.Kind == trace.KindWorkqueueExecuteStart && ev.Work.Function != "vmstat_update" {
+			continue
+		}
+		rec := t.add()
+		*rec = pageRec{time: ev.Time, line: int32(ev.Line), pid: ev.PID, next: -1, chain: -1, cpu: int16(ev.CPU),
+			kind: ev.Kind, level: level(ev.Flags),
 			pfn: ev.Page.PFN, order: int8(ev.Page.Order)}
-		if err := t.fill(&rec, &ev, gfpIndex, cma); err != nil {
+		if err := t.fill(rec, &ev, gfpIndex, cma); err != nil {
 			return nil, err
 		}
-		t.recs = append(t.recs, rec)
 	}
 	if state == windowBefore {
 		return nil, fmt.Errorf("replay: the trace has no start: found no event that ends the first snapshot")
@@ -216,11 +242,6 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 	case trace.KindAllocVmapArea:
 		rec.n = int32(min(ev.Vmap.Size>>12, 1<<20))
 		return nil
-	case trace.KindWorkqueueExecuteStart:
-		if ev.Work.Function != "vmstat_update" {
-			rec.done = true
-		}
-		return nil
 	}
 	mt, ok := buddy.MigrateTypeFromKernel(int(ev.Page.MigrateType), cma)
 	if !ok {
@@ -233,23 +254,22 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 // link connects the events about each first page and finds the frees that are
 // part of a list.
 func (t *pageTrace) link() {
-	last := make(map[uint64]int32, len(t.recs)/3)
-	for i := range t.recs {
-		rec := &t.recs[i]
+	last := newPFNTable()
+	for i := range t.n {
+		rec := t.at(i)
 		switch rec.kind {
 		case trace.KindMMPageAlloc, trace.KindMMPageFree, trace.KindMMPageFreeBatched,
 			trace.KindMMPageAllocZoneLocked, trace.KindMMPagePCPUDrain, trace.KindPageBulk, trace.KindFreeOnePage:
 		default:
 			continue
 		}
-		if prev, ok := last[rec.pfn]; ok {
-			p := &t.recs[prev]
-			p.next = int32(i)
+		if prev, ok := last.swap(rec.pfn, i); ok {
+			p := t.at(prev)
+			p.next = i
 			if rec.kind == trace.KindMMPageFreeBatched && p.kind == trace.KindMMPageFree {
 				p.batched = true
 				rec.order = p.order
 			}
 		}
-		last[rec.pfn] = int32(i)
 	}
 }

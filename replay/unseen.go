@@ -24,10 +24,10 @@ const seenShift = 28
 
 func newSightings(t *pageTrace, end *buddy.State) *sightings {
 	s := &sightings{free: map[uint64]bool{}}
-	for i := range t.recs {
-		switch t.recs[i].kind {
+	for i := range t.n {
+		switch t.at(i).kind {
 		case trace.KindMMPageAlloc, trace.KindMMPageFree, trace.KindMMPagePCPUDrain, trace.KindPageBulk, trace.KindMMPageAllocZoneLocked:
-			s.keys = append(s.keys, t.recs[i].pfn<<seenShift|uint64(i))
+			s.keys = append(s.keys, t.at(i).pfn<<seenShift|uint64(i))
 		}
 	}
 	slices.Sort(s.keys)
@@ -62,7 +62,7 @@ func (r *pageReplay) takenUnseen(pfn buddy.PFN, i int32) bool {
 	key := uint64(pfn)<<seenShift | uint64(i+1)
 	at, _ := slices.BinarySearch(r.seen.keys, key)
 	if at < len(r.seen.keys) && r.seen.keys[at]>>seenShift == uint64(pfn) {
-		return r.t.recs[r.seen.keys[at]&(1<<seenShift-1)].kind == trace.KindMMPageFree
+		return r.t.at(int32(r.seen.keys[at]&(1<<seenShift-1))).kind == trace.KindMMPageFree
 	}
 	return !r.seen.free[uint64(pfn)]
 }
