@@ -176,29 +176,49 @@ func (m *Machine) thpState(zones []ZoneConfig) THPState {
 }
 
 // vmTotalPages is how many pages the kernel thinks it will manage, early in the
-// boot: those present, or without page structures and, on x86, what is reserved
-// in ZONE_DMA.
+// boot: those present, or without page structures and, in the lowest zone on
+// x86, without what is reserved in the first 16 MiB.
 func (m *Machine) vmTotalPages(b *Boot) uint64 {
 	sum := uint64(0)
 	for i := range b.Config.Zones {
 		z := &b.Config.Zones[i]
-		sum += z.Present
-		if !b.Params.Policy.MemmapTaken {
-			continue
+		pages := z.Present
+		if b.Params.Policy.MemmapTaken {
+			memmap := MemmapPages(z.Spanned, z.Present, m.pageShift())
+			if !b.Params.isHighMem(z.Type) && pages >= memmap {
+				pages -= memmap
+			}
+			reserve := m.dmaReserve(b)
+			if z.Type == b.Config.ZoneTypes[0] && pages > reserve {
+				pages -= reserve
+			}
 		}
-		taken := uint64(0)
-		if !b.Params.isHighMem(z.Type) {
-			taken = MemmapPages(z.Spanned, z.Present, m.pageShift())
-		}
-		if z.Type == ZoneDMA && !m.isARM() {
-			taken += z.Present - min(z.Managed, z.Present)
-		}
-		sum -= min(taken, z.Present)
+		sum += pages
 	}
 	return sum
 }
 
-func (m *Machine) isARM() bool { return m.Arch == ARM || m.Arch == ARM64 }
+// dmaReserve is how many pages of the first 16 MiB are reserved on x86.
+func (m *Machine) dmaReserve(b *Boot) uint64 {
+	if m.Arch == ARM || m.Arch == ARM64 {
+		return 0
+	}
+	reserved := uint64(0)
+	for _, r := range b.Present {
+		reserved += pagesBelow(r.Start, r.End, dmaLimitX86>>12)
+	}
+	for _, r := range b.Free {
+		if r.Phase == FreeMemblock {
+			reserved -= pagesBelow(r.Start, r.End, dmaLimitX86>>12)
+		}
+	}
+	return reserved
+}
+
+// pagesBelow counts the page frames of a range below a limit.
+func pagesBelow(start, end, limit PFN) uint64 {
+	return uint64(max(min(end, limit), start) - start)
+}
 
 // freePhys is memory that nothing reserves, ascending.
 func (m *Machine) freePhys() []PhysRange {

@@ -148,6 +148,8 @@ func (m *Machine) zoneTypes() []ZoneType {
 		return m.ZoneTypes
 	case m.Arch == ARM || m.Arch == X86_32:
 		return []ZoneType{ZoneDMA, ZoneNormal, ZoneHighMem, ZoneMovable}
+	case m.Arch == ARM64:
+		return []ZoneType{ZoneDMA, ZoneDMA32, ZoneNormal, ZoneMovable}
 	}
 	return []ZoneType{ZoneDMA, ZoneDMA32, ZoneNormal, ZoneMovable, ZoneDevice}
 }
