@@ -75,8 +75,8 @@ const (
 //
 //	1 irqs-off   2 need-resched   3 hardirq/softirq   4 preempt-depth   5 migrate-disable
 //
-// The PREEMPT_RT trees before 5.15 write seven: need-resched-lazy comes third
-// and preempt-lazy-depth sixth; the methods know that.
+// PREEMPT_RT's patches up to 6.6 write seven: need-resched-lazy comes third and
+// preempt-lazy-depth sixth; the methods know that.
 type Flags [8]byte
 
 // maxFlags is the number of latency columns that Flags can hold.
