@@ -395,7 +395,20 @@ func (r *pageReplay) request(rec *pageRec) buddy.Request {
 	if rec.level > 0 {
 		q.Task = buddy.TaskInterrupt
 	}
+	if q.GFP.Any(buddy.GFPThisNode) && rec.pfn != 0 {
+		// The node that was named is not traced, but only it can have answered.
+		if zone := r.zoneIndex(rec.pfn); zone >= 0 && r.a.Zone(zone).Node() != r.nodeOf(rec.cpu) {
+			q.Node = r.a.Zone(zone).Node()
+		}
+	}
 	return q
+}
+
+func (r *pageReplay) nodeOf(cpu int16) buddy.NodeID {
+	if nodes := r.a.Config().CPUNode; int(cpu) < len(nodes) {
+		return nodes[cpu]
+	}
+	return 0
 }
 
 // list gives the events of a chain.
@@ -448,6 +461,9 @@ const maxUnseen = 64
 func (r *pageReplay) alloc(op *pageOp, rec *pageRec) {
 	r.res.Requests++
 	q := r.request(rec)
+	if q.Node != buddy.NoNode {
+		r.res.hint("node")
+	}
 	if r.wrongZone(rec, q) {
 		return
 	}
