@@ -223,6 +223,9 @@ type eventName struct {
 	kind   Kind // set where the form of the text tells it
 }
 
+// functionName is the name given to the function tracer's lines.
+var functionName = []byte(kindNames[KindFunction])
+
 // splitName takes the event's name off line, where it starts at p.
 func splitName(line []byte, p int, n *eventName) bool {
 	end, colon := p, -1
@@ -245,7 +248,7 @@ func splitName(line []byte, p int, n *eventName) bool {
 	case end > p && bytes.HasPrefix(rest, []byte(" -> ")):
 		n.name, n.args, n.kind = n.token, rest[1:], KindSyscallExit
 	case end > p && bytes.Contains(rest, []byte(" <-")):
-		n.name, n.args, n.kind = []byte(kindNames[KindFunction]), line[p:], KindFunction
+		n.name, n.args, n.kind = functionName, line[p:], KindFunction
 		n.token = n.name
 	case string(line[p:]) == kindNames[KindStackTrace]:
 		n.name, n.kind = line[p:], KindStackTrace
