@@ -68,6 +68,8 @@ type nodeZonelists struct {
 const (
 	maxBlocks = 1 << 24
 	maxTop    = 1 << 23
+	// maxPCPs bounds zones times CPUs.
+	maxPCPs = 1 << 18
 )
 
 // New makes the allocator of a machine whose pages are all still reserved; hand
@@ -118,6 +120,9 @@ func (a *Allocator) makeZones() error {
 	c := &a.config
 	if len(c.Zones) >= int(noZone) {
 		return &ConfigError{Field: "Zones", Found: fmt.Sprint(len(c.Zones)), Expected: "fewer than 255"}
+	}
+	if n := len(c.Zones) * c.CPUs; n > maxPCPs {
+		return &ConfigError{Field: "CPUs", Found: fmt.Sprintf("%d per-CPU lists", n), Expected: fmt.Sprintf("at most %d", maxPCPs)}
 	}
 	var end PFN
 	var managed uint64

@@ -177,7 +177,9 @@ func (w *window) admit(s windowState, ev *trace.Event) (bool, windowState) {
 			case 1 | markEnd:
 				s = windowInside
 			case 2:
-				s = windowAfter
+				if s == windowInside {
+					s = windowAfter
+				}
 			}
 			return false, s
 		}
@@ -230,6 +232,9 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 		return nil
 	case trace.KindMMPageAllocExtfrag:
 		x := &ev.Extfrag
+		if min(x.AllocOrder, x.FallbackOrder) < 0 || max(x.AllocOrder, x.FallbackOrder) >= buddy.MaxOrders {
+			return fmt.Errorf("replay: line %d: orders %d and %d: want 0 to %d", ev.Line, x.AllocOrder, x.FallbackOrder, buddy.MaxOrders-1)
+		}
 		rec.order, rec.fbOrder = int8(x.AllocOrder), int8(x.FallbackOrder)
 		rec.fragmenting, rec.own = x.Fragmenting, x.ChangeOwnership
 		var ok, ok2 bool
@@ -245,6 +250,9 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 	case trace.KindAllocVmapArea:
 		rec.n = int32(min(ev.Vmap.Size>>12, 1<<20))
 		return nil
+	}
+	if ev.Page.Order < 0 || ev.Page.Order >= buddy.MaxOrders {
+		return fmt.Errorf("replay: line %d: order %d: want 0 to %d", ev.Line, ev.Page.Order, buddy.MaxOrders-1)
 	}
 	mt, ok := buddy.MigrateTypeFromKernel(int(ev.Page.MigrateType), cma)
 	if !ok {
