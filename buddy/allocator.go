@@ -63,13 +63,12 @@ type nodeZonelists struct {
 	fallback, thisNode [NumZoneTypes][]uint8
 }
 
-// DefaultBoostFactor is the kernel's default for the sysctl
-// watermark_boost_factor, in fractions of 10,000 of the high watermark.
-const DefaultBoostFactor = 15000
-
-// maxBlocks bounds the pageblocks of a machine, so that a broken configuration
-// cannot ask for unlimited memory.
-const maxBlocks = 1 << 26
+// maxBlocks and maxTop bound the pageblocks and the blocks of the highest order
+// of a machine, so that a broken configuration cannot ask for unlimited memory.
+const (
+	maxBlocks = 1 << 24
+	maxTop    = 1 << 23
+)
 
 // New makes the allocator of a machine whose pages are all still reserved; hand
 // them over with [Allocator.Release] or [Allocator.Restore]. The error unwraps
@@ -81,7 +80,7 @@ func New(c Config, p Profile) (*Allocator, error) {
 	a := &Allocator{
 		profile: p, config: c,
 		maxOrder: int(c.MaxOrder), pageblockOrder: int(c.PageblockOrder),
-		cma: c.CMA, boostFactor: DefaultBoostFactor, zoneTypes: c.ZoneTypes, nodes: c.Nodes(),
+		cma: c.CMA, boostFactor: uint64(DefaultSysctl.WatermarkBoostFactor), zoneTypes: c.ZoneTypes, nodes: c.Nodes(),
 	}
 	a.setFlags()
 	a.cpuNode = make([]NodeID, c.CPUs)
@@ -130,7 +129,11 @@ func (a *Allocator) makeZones() error {
 	if blocks > maxBlocks {
 		return &ConfigError{Field: "Zones", Found: fmt.Sprintf("%d pageblocks", blocks), Expected: fmt.Sprintf("at most %d", maxBlocks)}
 	}
-	a.groupingDisabled = managed < uint64(NumMigrateTypes)<<a.pageblockOrder
+	types := uint64(NumMigrateTypes)
+	if !c.CMA {
+		types--
+	}
+	a.groupingDisabled = managed < types<<a.pageblockOrder
 	a.blockTypes = make([]uint8, blocks)
 	a.blockZone = make([]uint8, blocks)
 	for i := range a.blockZone {
@@ -138,7 +141,11 @@ func (a *Allocator) makeZones() error {
 		a.blockTypes[i] = uint8(Movable)
 	}
 	a.topOrder = a.maxOrder - 1
-	a.top = make([]page, (blocks<<a.pageblockOrder+1<<a.topOrder-1)>>a.topOrder)
+	top := (blocks<<a.pageblockOrder + 1<<a.topOrder - 1) >> a.topOrder
+	if top > maxTop {
+		return &ConfigError{Field: "Zones", Found: fmt.Sprintf("%d blocks of the highest order", top), Expected: fmt.Sprintf("at most %d", maxTop)}
+	}
+	a.top = make([]page, top)
 	a.sections = make([]*section, (blocks<<a.pageblockOrder+sectionMask)>>sectionShift)
 	a.zones = make([]Zone, len(c.Zones))
 	for i := range c.Zones {
@@ -187,11 +194,11 @@ func (a *Allocator) claimBlocks(z *Zone) error {
 
 // makeZonelists builds each node's zonelists for each highest zone type.
 func (a *Allocator) makeZonelists() {
-	lists := a.config.zonelists()
+	lists := BuildZonelists(&a.config, ZonelistOptions{Policy: a.profile.Boot})
 	a.zonelists = make([]nodeZonelists, a.nodes)
 	for n := range a.zonelists {
 		for h, t := range a.zoneTypes {
-			for _, zi := range lists[n] {
+			for _, zi := range lists[n].Fallback {
 				z := &a.zones[zi]
 				if z.typ > t || z.managed == 0 {
 					continue

@@ -179,8 +179,8 @@ func (c *Config) validateZone(f *faults, i int) {
 		field("Watermark"), z.Watermark, "Min <= Low <= High <= Promo (or Promo 0)")
 	f.want(z.PCP.Batch >= 1, field("PCP.Batch"), z.PCP.Batch, "at least 1")
 	f.want(z.PCP.High >= 0, field("PCP.High"), z.PCP.High, "at least 0")
-	f.want(z.PCP.HighMin >= 0 && z.PCP.HighMin <= max(z.PCP.HighMax, 0) || z.PCP.HighMax == 0,
-		field("PCP.HighMin"), z.PCP.HighMin, "0 to HighMax (%d)", z.PCP.HighMax)
+	f.want(z.PCP.HighMin >= 0, field("PCP.HighMin"), z.PCP.HighMin, "at least 0")
+	f.want(z.PCP.HighMax >= 0, field("PCP.HighMax"), z.PCP.HighMax, "at least 0")
 	if i > 0 {
 		p := &c.Zones[i-1]
 		f.want(z.Node > p.Node || z.Node == p.Node && z.Type > p.Type, field("Type"),

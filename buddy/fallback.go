@@ -239,9 +239,6 @@ func (a *Allocator) boost(z *Zone) bool {
 	return true
 }
 
-// multFrac is the kernel's mult_frac: x*n/d without overflow of the product.
-func multFrac(x, n, d uint64) uint64 { return x/d*n + x%d*n/d }
-
 // claim takes a block of another type together with its pageblock:
 // __rmqueue_claim. Largest blocks first; it stops at the first order that is
 // too small to claim by.

@@ -66,6 +66,8 @@ type Profile struct {
 	// HighAtomicExact: the free highatomic pages are counted, and zones of
 	// which 1 % is less than a pageblock reserve none (since 6.12).
 	HighAtomicExact bool
+	// Boot has what differs when limits are computed at boot.
+	Boot BootPolicy
 }
 
 // Linux5_4 is kernel 5.4, as Raspberry Pi and Ubuntu 20.04 shipped it:
@@ -76,6 +78,7 @@ type Profile struct {
 var Linux5_4 = Profile{
 	Name: "5.4", FreeBatch: FreeBatchFixed, BoostSmallZones: true, HarderReserve: true,
 	AtomicFlag: true,
+	Boot:       BootPolicy5_4,
 }
 
 // Linux6_1 is kernel 6.1 with Debian's stable updates. What proves it: the
@@ -83,6 +86,7 @@ var Linux5_4 = Profile{
 var Linux6_1 = Profile{
 	Name: "6.1", PCPHighOrders: true, FreeBatch: FreeBatchFactor, CMABalance: true,
 	AtomicFlag: true,
+	Boot:       BootPolicy6_1,
 }
 
 // Linux6_12 is kernel 6.12 with stable updates: auto-tuned per-CPU high and
@@ -92,6 +96,7 @@ var Linux6_1 = Profile{
 var Linux6_12 = Profile{
 	Name: "6.12", PCPHighOrders: true, FreeBatch: FreeBatchCount, Fallback: FallbackClaimSteal,
 	ExactTypes: true, CMABalance: true, HighAtomicExact: true,
+	Boot: BootPolicy6_12,
 }
 
 // Linux6_18 is kernel 6.18. What proves it: the hw-x86_64-epyc-6.18* captures
@@ -99,6 +104,7 @@ var Linux6_12 = Profile{
 var Linux6_18 = Profile{
 	Name: "6.18", PCPHighOrders: true, FreeBatch: FreeBatchCount, FreeHighHalfMin: true,
 	Fallback: FallbackClaimSteal, ExactTypes: true, CMABalance: true, HighAtomicExact: true,
+	Boot: BootPolicy6_18,
 }
 
 // Profiles lists the presets, oldest first.

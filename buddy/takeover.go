@@ -140,3 +140,60 @@ func (a *Allocator) FreePIndex(pfn PFN, order Order) (pindex int, ok bool) {
 	}
 	return a.pindex(int(order), pcpType(mt)), true
 }
+
+// ChooseZone gives the index of the zone that a request would come to first by
+// the watermarks, in the first try or at the start of the slow path, or -1 if
+// none lets it through. It changes nothing and does not look whether the zone
+// has a block.
+func (a *Allocator) ChooseZone(r Request) int {
+	var ac allocContext
+	if a.prepare(&r, &ac) != nil {
+		return -1
+	}
+	for _, flags := range [2]allocFlags{a.fastFlags(&r, &ac), a.slowFlags(r.GFP, int(r.Order), &ac)} {
+		for i := ac.preferred; i < len(ac.zones); i = a.firstAllowed(&ac, i+1) {
+			z := &a.zones[ac.zones[i]]
+			if a.watermarkFast(z, int(r.Order), z.mark(flags), ac.highest, flags, r.GFP) {
+				return int(z.index)
+			}
+		}
+	}
+	return -1
+}
+
+// AllocFrom takes a block for a request from a given zone, whatever its
+// watermarks say. For replays, like [Allocator.Seize].
+func (a *Allocator) AllocFrom(r Request, zone int) (PFN, error) {
+	var ac allocContext
+	if err := a.prepare(&r, &ac); err != nil {
+		return 0, err
+	}
+	if zone < 0 || zone >= len(a.zones) || ac.preferred >= len(ac.zones) {
+		return 0, &RequestError{Request: r, Reason: "no such zone"}
+	}
+	flags := a.fastFlags(&r, &ac) &^ allocNoFragment
+	pfn, ok := a.rmqueue(&a.zones[zone], int(r.Order), flags, r.GFP, &ac)
+	if !ok {
+		return 0, &AllocError{Request: r}
+	}
+	return PFN(pfn), nil
+}
+
+// SetBoost sets a zone's watermark boost in pages: kswapd lowers it when it has
+// reclaimed as much.
+func (a *Allocator) SetBoost(zone int, pages uint64) { a.zones[zone].boost = pages }
+
+// WouldDrain says whether freeing a block to a CPU's list of a zone would reach
+// the length at which the list is drained, with the zone's reclaim state as
+// given.
+func (a *Allocator) WouldDrain(zone int, cpu CPU, order Order, reclaimActive bool) bool {
+	c := &a.zones[zone].pcp[cpu]
+	high := c.high
+	if reclaimActive {
+		high = min(c.batch<<2, high)
+	}
+	return c.count+1<<order >= high
+}
+
+// ReclaimActive says whether kswapd balances the zone.
+func (z *Zone) ReclaimActive() bool { return z.reclaimActive }

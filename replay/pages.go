@@ -264,6 +264,8 @@ type pageReplay struct {
 	pfns   []buddy.PFN
 	ctx    context.Context
 	opts   Options
+	// kswapd: the trace has vmscan events.
+	kswapd bool
 	// op is the operation under way, for amount.
 	op *pageOp
 	// end is the second snapshot; seen is made of it at a difference.
@@ -393,7 +395,20 @@ func (r *pageReplay) request(rec *pageRec) buddy.Request {
 	if rec.level > 0 {
 		q.Task = buddy.TaskInterrupt
 	}
+	if q.GFP.Any(buddy.GFPThisNode) && rec.pfn != 0 {
+		// The node that was named is not traced, but only it can have answered.
+		if zone := r.zoneIndex(rec.pfn); zone >= 0 && r.a.Zone(zone).Node() != r.nodeOf(rec.cpu) {
+			q.Node = r.a.Zone(zone).Node()
+		}
+	}
 	return q
+}
+
+func (r *pageReplay) nodeOf(cpu int16) buddy.NodeID {
+	if nodes := r.a.Config().CPUNode; int(cpu) < len(nodes) {
+		return nodes[cpu]
+	}
+	return 0
 }
 
 // list gives the events of a chain.
@@ -409,6 +424,7 @@ func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 	r.got = r.got[:0]
 	r.zone = r.list(r.zone[:0], op.zone)
 	r.claims, r.op = r.zone, op
+	r.noteReclaim(op, rec)
 	cpu, pfn, order := buddy.CPU(rec.cpu), buddy.PFN(rec.pfn), buddy.Order(rec.order)
 	switch op.kind {
 	case opAlloc:
@@ -432,7 +448,8 @@ func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 		r.a.Decay(cpu)
 		r.freed(op, rec, nil)
 	case opReclaim:
-		r.a.SetReclaimActive(buddy.NodeID(0), rec.kind == trace.KindVmscanKswapdWake)
+		r.kswapd = true
+		r.a.SetReclaimActive(buddy.NodeID(rec.n), rec.kind == trace.KindVmscanKswapdWake)
 	}
 }
 
@@ -444,6 +461,12 @@ const maxUnseen = 64
 func (r *pageReplay) alloc(op *pageOp, rec *pageRec) {
 	r.res.Requests++
 	q := r.request(rec)
+	if q.Node != buddy.NoNode {
+		r.res.hint("node")
+	}
+	if r.wrongZone(rec, q) {
+		return
+	}
 	pfn, err := r.a.Alloc(q)
 	if rec.pfn == 0 && err != nil || err == nil && uint64(pfn) == rec.pfn {
 		r.res.Exact++
@@ -454,6 +477,9 @@ func (r *pageReplay) alloc(op *pageOp, rec *pageRec) {
 		r.res.differ(rec.line, fmt.Sprintf("order %d %v: model fails (%v), kernel gave page frame %d", rec.order, q.GFP, err, rec.pfn))
 	} else {
 		r.res.differ(rec.line, fmt.Sprintf("order %d %v: model gives page frame %d, kernel gave %d", rec.order, q.GFP, pfn, rec.pfn))
+	}
+	if rec.pfn == 0 {
+		r.res.count("requests that failed in the kernel only")
 	}
 	// Pages that the kernel cannot have had any more are out of the way;
 	// the one that it could have given goes back where it came from.

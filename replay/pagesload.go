@@ -20,7 +20,7 @@ type pageRec struct {
 	// the pages of a bulk request), or -1.
 	chain int32
 	// n: alloc_bulk pages wanted, alloc_bulk_ret pages given, page_bulk the
-	// page's place in the call, alloc_vmap_area pages of the area.
+	// page's place in the call, alloc_vmap_area pages of the area, kswapd_* the node.
 	n    int32
 	cpu  int16
 	gfp  uint16
@@ -238,6 +238,9 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 		if !ok || !ok2 {
 			return fmt.Errorf("replay: line %d: migrate type %d or %d: no such type", ev.Line, x.AllocMigrateType, x.FallbackMigrateType)
 		}
+		return nil
+	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep:
+		rec.n = ev.Reclaim.NID
 		return nil
 	case trace.KindAllocVmapArea:
 		rec.n = int32(min(ev.Vmap.Size>>12, 1<<20))

@@ -143,6 +143,7 @@ func loadPageCapture(c Capture) (*pageCapture, error) {
 		return nil, err
 	}
 	p.trace.findPast(&p.config, p.end)
+	p.trace.cpuNodes(&p.config)
 	return p, nil
 }
 

@@ -38,7 +38,7 @@ func machineOf(s *trace.Snapshot, extra *trace.SnapshotExtra, cma bool) (buddy.C
 	c.CPUNode = cpuNodes(&c)
 	for i := range c.Zones {
 		z := &c.Zones[i]
-		z.StatThreshold = buddy.StatThreshold(c.CPUs, z.Managed, c.PageShift)
+		z.StatThreshold = buddy.NormalStatThreshold(z.Managed, c.PageShift, c.CPUs)
 	}
 	if extra != nil {
 		applyExtra(&c, st, extra)
@@ -146,8 +146,8 @@ func pfns(in []uint64) []buddy.PFN {
 	return out
 }
 
-// cpuNodes puts each CPU on a node. A snapshot does not tell; as on the
-// machines captured, CPUs are dealt out evenly in blocks.
+// cpuNodes puts each CPU on a node. A snapshot does not tell: CPUs are dealt out
+// evenly in blocks, until [pageTrace.cpuNodes] knows better.
 func cpuNodes(c *buddy.Config) []buddy.NodeID {
 	nodes := 1
 	for i := range c.Zones {
@@ -158,6 +158,37 @@ func cpuNodes(c *buddy.Config) []buddy.NodeID {
 		out[cpu] = buddy.NodeID(min(cpu*nodes/c.CPUs, nodes-1))
 	}
 	return out
+}
+
+// cpuNodes corrects the CPUs' nodes: a CPU belongs to the node that gave it most
+// of the pages it asked for without naming a node.
+func (t *pageTrace) cpuNodes(c *buddy.Config) {
+	if c.Nodes() == 1 {
+		return
+	}
+	counts := make([][]int, c.CPUs)
+	for i := range t.n {
+		rec := t.at(i)
+		if rec.kind != trace.KindMMPageAlloc || rec.cpu < 0 || int(rec.cpu) >= c.CPUs || t.gfps[rec.gfp].Any(buddy.GFPThisNode) {
+			continue
+		}
+		if counts[rec.cpu] == nil {
+			counts[rec.cpu] = make([]int, c.Nodes())
+		}
+		for z := range c.Zones {
+			if zc := &c.Zones[z]; buddy.PFN(rec.pfn) >= zc.StartPFN && buddy.PFN(rec.pfn) < zc.StartPFN+buddy.PFN(zc.Spanned) {
+				counts[rec.cpu][zc.Node]++
+				break
+			}
+		}
+	}
+	for cpu, byNode := range counts {
+		for node, n := range byNode {
+			if n > byNode[c.CPUNode[cpu]] {
+				c.CPUNode[cpu] = buddy.NodeID(node)
+			}
+		}
+	}
 }
 
 // applyExtra takes over the counters that decide about CMA and watermarks.

@@ -91,19 +91,8 @@ func parseCPUFlagsTime(line []byte, p int, c *context) bool {
 	if q == p || cpu > math.MaxInt32 || len(line)-q < 16 || line[q] != ']' || line[q+1] != ' ' {
 		return false
 	}
-	c.cpu, c.flags = int32(cpu), nil
-	p = skipSpaces(line, q+2)
-	if len(line)-p < 16 {
-		return false
-	}
-	if !isDigit(line[p]) {
-		f := line[p : p+6]
-		if class[f[0]]&class[f[1]]&class[f[2]]&class[f[3]]&class[f[4]]&classFlag == 0 || f[5] != ' ' {
-			return false
-		}
-		c.flags = f[:5]
-		p = skipSpaces(line, p+6)
-	}
+	c.cpu = int32(cpu)
+	p = parseFlags(line, skipSpaces(line, q+2), c)
 	sec, q := scanDecimal(line, p)
 	if q == p || len(line)-q < 9 || line[q] != '.' || line[q+7] != ':' || line[q+8] != ' ' || sec >= maxSeconds {
 		return false
@@ -183,12 +172,15 @@ func parseCPU(line []byte, p int, c *context) int {
 // parseFlags reads the latency columns at p, if there are some, and gives the
 // place of the time. Columns never start with a digit, times always do.
 func parseFlags(line []byte, p int, c *context) int {
+	c.flags = nil
+	if p >= len(line) || isDigit(line[p]) {
+		return p
+	}
 	end := p
 	for end < len(line) && class[line[end]]&classFlag != 0 {
 		end++
 	}
-	if p < len(line) && isDigit(line[p]) || end == p || end-p > maxFlags {
-		c.flags = nil
+	if end == p || end-p > maxFlags {
 		return p
 	}
 	c.flags = line[p:end]

@@ -75,8 +75,8 @@ const (
 //
 //	1 irqs-off   2 need-resched   3 hardirq/softirq   4 preempt-depth   5 migrate-disable
 //
-// The PREEMPT_RT trees before 5.15 write seven: need-resched-lazy comes third
-// and preempt-lazy-depth sixth; the methods know that.
+// PREEMPT_RT's patches up to 6.6 write seven: need-resched-lazy comes third and
+// preempt-lazy-depth sixth; the methods know that.
 type Flags [8]byte
 
 // maxFlags is the number of latency columns that Flags can hold.
@@ -275,24 +275,23 @@ type Sched struct {
 	// ("wl" of "pid=wl-3"); else empty.
 	Label string
 
-	TargetCPU int32  // sched_wakeup, _waking, _wakeup_new
-	OrigCPU   int32  // sched_migrate_task
-	DestCPU   int32  // sched_migrate_task
-	Runtime   uint64 // sched_stat_runtime: ns
-	VRuntime  uint64 // sched_stat_runtime before 6.8: ns
-	Delay     uint64 // sched_stat_wait, _sleep, _iowait, _blocked: ns
-	OldPrio   int32  // sched_pi_setprio
-	NewPrio   int32  // sched_pi_setprio
+	TargetCPU   int32  // sched_wakeup, _waking, _wakeup_new
+	OrigCPU     int32  // sched_migrate_task
+	DestCPU     int32  // sched_migrate_task
+	Runtime     uint64 // sched_stat_runtime: ns
+	VRuntime    uint64 // sched_stat_runtime before 6.8: ns
+	HasVRuntime bool   // the line had vruntime=
+	Delay       uint64 // sched_stat_wait, _sleep, _iowait, _blocked: ns
+	OldPrio     int32  // sched_pi_setprio
+	NewPrio     int32  // sched_pi_setprio
 
-	HasVRuntime  bool // the line had vruntime=
-	HasGroupDead bool // the line had group_dead=
-
-	ChildComm  string // sched_process_fork
-	ChildPID   int32  // sched_process_fork
-	ChildLabel string // sched_process_fork, as Label
-	Filename   string // sched_process_exec
-	OldPID     int32  // sched_process_exec
-	GroupDead  bool   // sched_process_exit from 6.16 on: last thread of its process
+	ChildComm    string // sched_process_fork
+	ChildPID     int32  // sched_process_fork
+	ChildLabel   string // sched_process_fork, as Label
+	Filename     string // sched_process_exec
+	OldPID       int32  // sched_process_exec
+	GroupDead    bool   // sched_process_exit from 6.16 on: last thread of its process
+	HasGroupDead bool   // the line had group_dead=
 }
 
 // Switch is the payload of sched_switch.

@@ -99,15 +99,18 @@ const (
 // every run, so it has no seed.
 func hashBytes(b []byte) uint64 {
 	h := uint64(len(b)) * hashSeed
-	for len(b) >= 8 {
+	if len(b) < 8 {
+		var tail uint64
+		for i, c := range b {
+			tail |= uint64(c) << (8 * i)
+		}
+		return fold(h ^ tail)
+	}
+	last := binary.LittleEndian.Uint64(b[len(b)-8:])
+	for ; len(b) > 8; b = b[8:] {
 		h = fold(h ^ binary.LittleEndian.Uint64(b))
-		b = b[8:]
 	}
-	var tail uint64
-	for i, c := range b {
-		tail |= uint64(c) << (8 * i)
-	}
-	return fold(h ^ tail ^ hashSeed)
+	return fold(h ^ last)
 }
 
 // hashString is hashBytes for a string.

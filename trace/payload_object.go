@@ -13,12 +13,12 @@ var objectFields = []string{"ptr", "call_site", "bytes_alloc", "name"}
 const needAlloc = bitPtr | bitCallSite | bitBytesAlloc
 
 var objectPayloads = []kindPayload{
-	{KindKmalloc, payload{fastObject, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
-	{KindKmallocNode, payload{fastObject, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
-	{KindKmemCacheAlloc, payload{fastObject, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
-	{KindKmemCacheAllocNode, payload{fastObject, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
-	{KindKfree, payload{fastObject, decodeObject, appendObjectFree, clearObject, bitPtr | bitCallSite, objectFields}},
-	{KindKmemCacheFree, payload{fastObject, decodeObject, appendObjectFree, clearObject, bitPtr | bitCallSite, objectFields}},
+	{KindKmalloc, payload{fastAlloc, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
+	{KindKmallocNode, payload{fastAlloc, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
+	{KindKmemCacheAlloc, payload{fastAlloc, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
+	{KindKmemCacheAllocNode, payload{fastAlloc, decodeObject, appendObjectAlloc, clearObject, needAlloc, objectFields}},
+	{KindKfree, payload{fastFree, decodeObject, appendObjectFree, clearObject, bitPtr | bitCallSite, objectFields}},
+	{KindKmemCacheFree, payload{fastFree, decodeObject, appendObjectFree, clearObject, bitPtr | bitCallSite, objectFields}},
 	{KindSlabBulkAlloc, payload{nil, decodeSlabBulk, appendSlabBulk, clearSlabBulk, bitPtr | bitObjectName, objectFields}},
 	{KindSlabBulkFree, payload{nil, decodeSlabBulk, appendSlabBulk, clearSlabBulk, bitPtr | bitObjectName, objectFields}},
 }
@@ -27,22 +27,37 @@ func clearObject(ev *Event) { ev.Object = Object{} }
 
 func clearSlabBulk(ev *Event) { ev.Object, ev.Probe = Object{}, Probe{} }
 
-// fastObject reads the object events in the layout that kernels print since
-// 5.19, if no text in it has a space.
-func fastObject(d *decoder, ev *Event) bool {
+// fastFree reads the frees in the layout that kernels print since 5.1.
+func fastFree(d *decoder, ev *Event) bool {
 	c, o := newCursor(d.b), &ev.Object
+	d.fastSite(&c, o)
+	if c.ok && c.has(" name=") {
+		o.Name = d.texts.get(c.b[c.i:])
+		return true
+	}
+	return c.done()
+}
+
+// fastSite takes "call_site=... ptr=..." off; a module's name in the call site
+// stands behind a space.
+func (d *decoder) fastSite(c *cursor, o *Object) {
 	c.lit("call_site=")
-	o.CallSite = d.texts.get(c.word())
-	c.lit(" ptr=")
+	o.CallSite = d.texts.get(c.until("ptr="))
 	o.Ptr = c.hex()
 	d.seen = bitPtr | bitCallSite
-	if c.ok && c.has(" name=") {
-		o.Name = d.texts.get(c.word())
+}
+
+// fastAlloc reads the allocations in the layout that kernels print since 6.1,
+// with the cache's name or without.
+func fastAlloc(d *decoder, ev *Event) bool {
+	c, o := newCursor(d.b), &ev.Object
+	d.fastSite(&c, o)
+	c.lit(" ")
+	if c.ok && c.has("name=") {
+		o.Name = d.texts.get(c.until("bytes_req="))
+	} else {
+		c.lit("bytes_req=")
 	}
-	if c.done() || !c.ok {
-		return c.ok
-	}
-	c.lit(" bytes_req=")
 	o.BytesReq = c.dec()
 	c.lit(" bytes_alloc=")
 	o.BytesAlloc = c.dec()

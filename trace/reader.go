@@ -25,7 +25,8 @@ type Reader struct {
 
 	returned KindSet // what Read returns
 	decoded  KindSet // whose Args are decoded
-	stackOf  bool    // the event before was passed over, so are its frames
+	stackOf  bool    // the event before was returned, so its stack's frames are too
+	form     Form    // of the event before
 }
 
 // tokenName is what a printed event name stands for.
@@ -44,6 +45,7 @@ type Header struct {
 	Written  uint64 // entries-written: events since the trace started
 	CPUs     int    // "#P:4", or trace-cmd's "cpus=4"
 	TGID     bool   // the lines have a TGID column
+	RT       bool   // the lines have PREEMPT_RT's seven latency columns, see Flags
 }
 
 // Overwritten is the number of events that the kernel's ring buffer had lost
@@ -141,6 +143,7 @@ func (r *Reader) readLine(line []byte, ev *Event) (done bool, err error) {
 		return false, err
 	}
 	r.events[t.event].N++
+	r.form = c.form
 	r.stackOf = r.returned.Has(t.kind)
 	if !r.stackOf {
 		return false, nil
@@ -220,6 +223,9 @@ type eventName struct {
 	kind   Kind // set where the form of the text tells it
 }
 
+// functionName is the name given to the function tracer's lines.
+var functionName = []byte(kindNames[KindFunction])
+
 // splitName takes the event's name off line, where it starts at p.
 func splitName(line []byte, p int, n *eventName) bool {
 	end, colon := p, -1
@@ -242,7 +248,7 @@ func splitName(line []byte, p int, n *eventName) bool {
 	case end > p && bytes.HasPrefix(rest, []byte(" -> ")):
 		n.name, n.args, n.kind = n.token, rest[1:], KindSyscallExit
 	case end > p && bytes.Contains(rest, []byte(" <-")):
-		n.name, n.args, n.kind = []byte(kindNames[KindFunction]), line[p:], KindFunction
+		n.name, n.args, n.kind = functionName, line[p:], KindFunction
 		n.token = n.name
 	case string(line[p:]) == kindNames[KindStackTrace]:
 		n.name, n.kind = line[p:], KindStackTrace
@@ -262,6 +268,8 @@ func (r *Reader) readOther(line []byte, ev *Event) (done bool, err error) {
 		return false, nil
 	case bytes.HasPrefix(text, []byte("=> ")):
 		return r.readFrame(text[3:], ev), nil
+	case r.form == FormPerf && isPerfFrame(line):
+		return r.readFrame(bytes.TrimLeft(line, " \t"), ev), nil
 	case bytes.HasPrefix(text, []byte("CPU:")):
 		if c, n, ok := parseLost(text[4:]); ok {
 			r.lost += max(n, 1)
@@ -299,6 +307,18 @@ func (r *Reader) readFrame(symbol []byte, ev *Event) (done bool) {
 	return true
 }
 
+// isPerfFrame says whether line is a frame of perf's callchains: white space,
+// an address, a symbol.
+func isPerfFrame(line []byte) bool {
+	text := bytes.TrimLeft(line, " \t")
+	address, symbol, ok := bytes.Cut(text, []byte(" "))
+	if !ok || len(text) == len(line) || len(symbol) == 0 {
+		return false
+	}
+	_, ok = parseHex(address)
+	return ok
+}
+
 // parseLost reads what follows "CPU:" in a report of lost events:
 // "3 [LOST 12 EVENTS]", "3 [LOST EVENTS]" of the kernel, "3 [12 EVENTS DROPPED]"
 // and "3 [EVENTS DROPPED]" of trace-cmd. n is 0 if it does not say how many.
@@ -325,8 +345,8 @@ var lostForms = [...]struct{ before, after string }{
 	{" [", " EVENTS DROPPED]"},
 }
 
-// isToolNote says whether text is one of trace-cmd's remarks before the events:
-// "version = 6", "CPU 0 is empty".
+// isToolNote says whether text is one of trace-cmd's remarks: "version = 6",
+// "CPU 0 is empty".
 func isToolNote(text []byte) bool {
 	if rest, ok := bytes.CutPrefix(text, []byte("version = ")); ok {
 		_, ok = parseDecimal(rest)
@@ -349,6 +369,7 @@ func (r *Reader) readComment(line []byte) {
 	}
 	if bytes.Contains(line, []byte("TASK-PID")) {
 		r.header.TGID = bytes.Contains(line, []byte(" TGID "))
+		r.header.RT = bytes.Contains(line, []byte(" ||||||| "))
 		return
 	}
 	rest, ok := bytes.CutPrefix(line, []byte("# entries-in-buffer/entries-written: "))

@@ -48,11 +48,15 @@ func (w *Writer) WriteHeader(h Header) error {
 	if h.TGID {
 		gap, names, bars = "            ", "     TGID   ", "       |    "
 	}
-	for _, columns := range headerColumns {
-		b = fmt.Appendf(b, "#                            %s%s\n", gap, columns)
+	columns, bar, wide := headerColumns[:], "|||||", ""
+	if h.RT {
+		columns, bar, wide = headerColumnsRT[:], "|||||||", " "
 	}
-	b = fmt.Appendf(b, "#           TASK-PID  %s CPU#  |||||  TIMESTAMP  FUNCTION\n", names)
-	b = fmt.Appendf(b, "#              | |    %s   |   |||||     |         |\n", bars)
+	for _, column := range columns {
+		b = fmt.Appendf(b, "#                            %s%s\n", gap, column)
+	}
+	b = fmt.Appendf(b, "#           TASK-PID  %s CPU#  %s  TIMESTAMP  FUNCTION\n", names, bar)
+	b = fmt.Appendf(b, "#              | |    %s   |   %s%s     |         |\n", bars, bar, wide)
 	return w.write(b)
 }
 
@@ -64,6 +68,18 @@ var headerColumns = [...]string{
 	"|| / _--=> preempt-depth",
 	"||| / _-=> migrate-disable",
 	"|||| /     delay",
+}
+
+// headerColumnsRT name the seven latency columns of PREEMPT_RT's patches.
+var headerColumnsRT = [...]string{
+	"  _-------=> irqs-off/BH-disabled",
+	" / _------=> need-resched",
+	"| / _-----=> need-resched-lazy",
+	"|| / _----=> hardirq/softirq",
+	"||| / _---=> preempt-depth",
+	"|||| / _--=> preempt-lazy-depth",
+	"||||| / _-=> migrate-disable",
+	"|||||| /     delay",
 }
 
 // Write writes one event. It fails with [ErrLineBreak] or with what the
