@@ -23,6 +23,10 @@ const (
 	opDrain
 	// opDecay is decay_pcp_high.
 	opDecay
+	// opIsolate takes a free block away (compaction); opRetype moves a
+	// pageblock's free pages to or from isolation.
+	opIsolate
+	opRetype
 	// opReclaim switches the zones' reclaim state (kswapd woke or slept).
 	opReclaim
 )
@@ -194,6 +198,12 @@ func (b *opBuilder) add(i int32) {
 		c.pages.append(b.t, i)
 	case trace.KindAllocBulkRet:
 		b.closeBulk(c, i)
+	case trace.KindIsolateFreePage:
+		b.push(c, opIsolate, i)
+		c.last = -1
+	case trace.KindMoveFreepages:
+		b.push(c, opRetype, i)
+		c.last = -1
 	case trace.KindAllocVmapArea:
 		b.push(c, opBulk, i)
 		c.last = -1

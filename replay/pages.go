@@ -166,6 +166,24 @@ func (r *pageReplay) request(rec *pageRec) buddy.Request {
 	return q
 }
 
+// retype follows a pageblock into isolation and out of it. Other moves of free
+// pages belong to requests, and the model does them itself.
+func (r *pageReplay) retype(rec *pageRec) {
+	cpu, pfn := buddy.CPU(rec.cpu), buddy.PFN(rec.pfn)
+	old, ok := r.a.BlockType(pfn)
+	switch {
+	case !ok || old == rec.mt:
+	case rec.mt == buddy.Isolate:
+		if err := r.a.IsolateBlock(cpu, pfn, buddy.CMA); err != nil {
+			r.res.differ(rec.line, err.Error())
+		}
+	case old == buddy.Isolate:
+		if err := r.a.UnisolateBlock(cpu, pfn, rec.mt); err != nil {
+			r.res.differ(rec.line, err.Error())
+		}
+	}
+}
+
 func (r *pageReplay) nodeOf(cpu int16) buddy.NodeID {
 	if nodes := r.a.Config().CPUNode; int(cpu) < len(nodes) {
 		return nodes[cpu]
@@ -209,6 +227,12 @@ func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 	case opDecay:
 		r.a.Decay(cpu)
 		r.freed(op, rec, nil)
+	case opIsolate:
+		if err := r.a.Seize(pfn, order); err != nil {
+			r.res.differ(rec.line, err.Error())
+		}
+	case opRetype:
+		r.retype(rec)
 	case opReclaim:
 		r.kswapd = true
 		r.a.SetReclaimActive(buddy.NodeID(rec.n), rec.kind == trace.KindVmscanKswapdWake)
