@@ -90,7 +90,7 @@ func rereads(t *testing.T, ev *Event) {
 	if err := r.Read(&got); err != nil {
 		t.Fatalf("%v of %q", err, want.Args)
 	}
-	if got.Kind != want.Kind || !bytes.Equal(got.Args, want.Args) || got.CPU != want.CPU || got.Lost != want.Lost {
+	if got.Kind != want.Kind || !bytes.Equal(got.Args, want.Args) || got.CPU != want.CPU || got.Time != want.Time || got.Lost != want.Lost {
 		t.Fatalf("%+v became %+v", want, got)
 	}
 }

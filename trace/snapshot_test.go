@@ -177,6 +177,9 @@ func TestSnapshotFaults(t *testing.T) {
 		{"page_offset=ff11000000000000", "page_offset=xyz", 1, "xyz", "hexadecimal"},
 		{"zone node=0", "zone node=0 node=1", 2, "zone", "one field node"},
 		{"start_pfn=1 ", "start_pfn=9007199254740992 ", 2, "9007199254740992", "start_pfn"},
+		{"zone node=0", "zone garbage node=0", 2, "garbage", "fields after zone"},
+		{"highatomic=0", "highatomic=0,", 2, "0,", "highatomic"},
+		{"lowmem_reserve=0,100,200", "lowmem_reserve=0,100,", 2, "0,100,", "lowmem_reserve"},
 		{"present=1020", "present=2000", 2, "present=2000", "present <= spanned"},
 		{"managed=1000", "managed=1021", 2, "managed=1021", "managed <= present"},
 		{"lowmem_reserve=0,100,200", "lowmem_reserve=0,,200", 2, "0,,200", "lowmem_reserve"},
@@ -366,7 +369,7 @@ func TestExtra(t *testing.T) {
 	}{
 		{"ksnap_extra 1", "ksnap_extra 2", 1, "expected \"ksnap_extra 1"},
 		{"seq=2", "seq=-2", 1, "seq"},
-		{"sections=15", "", 1, "one field sections"},
+		{" sections=15", "", 1, "one field sections"},
 		{"zonestat ", "zone ", 2, "zonestat or zonestatcpu"},
 		{"nr_free_pages=194977", "nr_free_pages=x", 2, "nr_free_pages"},
 		{"zonestatcpu node=0", "zonestatcpu node=1", 3, "zonestat line of that zone"},
