@@ -409,14 +409,7 @@ func TestMachineValidateReportsAllFaults(t *testing.T) {
 		Sysctl: &Sysctl{MinFreeKbytes: -1, PCPHighFraction: 7, LowmemReserveRatio: [NumZoneTypes]int{-1}},
 	}
 	err := m.Validate()
-	var joined interface{ Unwrap() []error }
-	require.ErrorAs(t, err, &joined)
-	var fields []string
-	for _, e := range joined.Unwrap() {
-		var fault *ConfigError
-		require.ErrorAs(t, e, &fault)
-		fields = append(fields, fault.Field)
-	}
+	fields := faultFields(t, err)
 	for _, want := range []string{"Arch", "PageShift", "Memory[0]", "Memory[1].Node", "Memory", "Reserved[0]", "CPUs", "len(CPUNode)",
 		"CPUNode[0]", "len(Distances[1])", "Distances[0][1]", "MaxOrder", "HugePageOrder", "KernelCore.Percent", "KernelCore",
 		"ZoneTypes[1]", "ZoneTypes[2]", "ZoneTypes", "ReservedPages[0].Type", "InitPages[0].Type", "CMA", "Sysctl.MinFreeKbytes",
