@@ -70,8 +70,6 @@ type Boot struct {
 	Config Config
 	// Free is what is given to the allocator, in the kernel's order.
 	Free []FreeRange
-	// Present is where each zone has memory, ascending by node and address.
-	Present []PresentRange
 	// Params are what the limits were computed from.
 	Params ZoneParams
 	// MinFreeKbytes is the final min_free_kbytes.
@@ -204,7 +202,7 @@ func (m *Machine) dmaReserve(b *Boot) uint64 {
 		return 0
 	}
 	reserved := uint64(0)
-	for _, r := range b.Present {
+	for _, r := range b.Config.Present {
 		reserved += pagesBelow(r.Start, r.End, dmaLimitX86>>12)
 	}
 	for _, r := range b.Free {
@@ -231,7 +229,7 @@ func (m *Machine) freePhys() []PhysRange {
 
 // freeMemory fills in Free, and Managed as it is when the limits are computed.
 func (m *Machine) freeMemory(b *Boot) error {
-	free := toZones(m.freePhys(), b.Present, m.pageShift(), FreeMemblock)
+	free := toZones(m.freePhys(), b.Config.Present, m.pageShift(), FreeMemblock)
 	for i := range free {
 		if b.Params.isHighMem(b.Config.Zones[free[i].Zone].Type) {
 			free[i].Phase = FreeHighMem
@@ -246,8 +244,8 @@ func (m *Machine) freeMemory(b *Boot) error {
 	if err != nil {
 		return err
 	}
-	cma := toZones(union(m.CMA), b.Present, m.pageShift(), FreeCMA)
-	init := toZones(union(m.InitMemory), b.Present, m.pageShift(), FreeInit)
+	cma := toZones(union(m.CMA), b.Config.Present, m.pageShift(), FreeCMA)
+	init := toZones(union(m.InitMemory), b.Config.Present, m.pageShift(), FreeInit)
 	for _, r := range free {
 		b.Config.Zones[r.Zone].Managed += uint64(r.End - r.Start)
 	}

@@ -24,12 +24,12 @@ func checkBoot(m *Machine, b *Boot) error {
 // the present pages, and hold all memory that the kernel can use.
 func checkPresent(m *Machine, b *Boot) error {
 	present := make([]uint64, len(b.Config.Zones))
-	for i, r := range b.Present {
+	for i, r := range b.Config.Present {
 		z := &b.Config.Zones[r.Zone]
 		if r.Start < z.StartPFN || r.End > z.StartPFN+PFN(z.Spanned) || r.Start >= r.End {
 			return fmt.Errorf("range %v lies outside of its zone", r)
 		}
-		for _, o := range b.Present[:i] {
+		for _, o := range b.Config.Present[:i] {
 			if r.Start < o.End && o.Start < r.End {
 				return fmt.Errorf("ranges %v and %v overlap", o, r)
 			}
@@ -56,7 +56,7 @@ func checkFree(b *Boot) error {
 	cma := make([]uint64, len(b.Config.Zones))
 	for i, r := range b.Free {
 		inside := false
-		for _, p := range b.Present {
+		for _, p := range b.Config.Present {
 			inside = inside || p.Zone == r.Zone && p.Start <= r.Start && r.End <= p.End
 		}
 		if !inside || r.Start >= r.End {
@@ -134,10 +134,14 @@ func genMachine(t *rapid.T) *Machine {
 	at := uint64(0)
 	for range rapid.IntRange(1, 8).Draw(t, "ranges") {
 		start := at + rapid.Uint64Range(0, 600*mib).Draw(t, "gap")
+		node := NodeID(rapid.IntRange(0, nodes-1).Draw(t, "node"))
+		if n := len(m.Memory); n > 0 && m.Memory[n-1].Node != node {
+			start = alignUp(start, 1<<(m.pageShift()+int(m.PageblockOrder())))
+		}
 		end := start + rapid.Uint64Range(256<<10, 3*gib).Draw(t, "size")
 		m.Memory = append(m.Memory, MemRange{
 			PhysRange:    PhysRange{start, end},
-			Node:         NodeID(rapid.IntRange(0, nodes-1).Draw(t, "node")),
+			Node:         node,
 			Hotpluggable: rapid.Bool().Draw(t, "hotpluggable"),
 		})
 		at = end

@@ -172,7 +172,7 @@ func (m *Machine) cutZones(b *Boot, mem []pfnRange) (movable ZoneType) {
 				Node: node, Type: t, StartPFN: start,
 				Spanned: uint64(end - start), Present: countPresent(ranges),
 			})
-			b.Present = append(b.Present, ranges...)
+			b.Config.Present = append(b.Config.Present, ranges...)
 		}
 	}
 	return limits.movable
