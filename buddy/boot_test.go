@@ -118,8 +118,8 @@ func checkLimits(b *Boot) error {
 }
 
 // genMachine draws machines with holes, several nodes, reserved memory and
-// ZONE_MOVABLE.
-func genMachine(t *rapid.T) *Machine {
+// ZONE_MOVABLE. No range of memory is larger than largest.
+func genMachine(t *rapid.T, largest uint64) *Machine {
 	m := &Machine{
 		Arch:        Arch(rapid.IntRange(0, numArchs-1).Draw(t, "arch")),
 		CMABuiltIn:  rapid.Bool().Draw(t, "cma"),
@@ -138,7 +138,7 @@ func genMachine(t *rapid.T) *Machine {
 		if n := len(m.Memory); n > 0 && m.Memory[n-1].Node != node {
 			start = alignUp(start, 1<<(m.pageShift()+int(m.PageblockOrder())))
 		}
-		end := start + rapid.Uint64Range(256<<10, 3*gib).Draw(t, "size")
+		end := start + rapid.Uint64Range(256<<10, largest).Draw(t, "size")
 		m.Memory = append(m.Memory, MemRange{
 			PhysRange:    PhysRange{start, end},
 			Node:         node,
@@ -174,7 +174,7 @@ var allPolicies = []BootPolicy{BootPolicy5_4, BootPolicy6_1, BootPolicy6_12, Boo
 
 // bootProperty boots a drawn machine.
 func bootProperty(t *rapid.T) {
-	m := genMachine(t)
+	m := genMachine(t, 3*gib)
 	policy := rapid.SampledFrom(allPolicies).Draw(t, "policy")
 	b, err := m.Boot(policy)
 	if err != nil {
