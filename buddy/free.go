@@ -80,9 +80,11 @@ func (a *Allocator) freeable(cpu CPU, pfn PFN, order Order) (*page, *Zone, error
 	if uint(order) >= uint(a.maxOrder) {
 		return nil, nil, a.pageError(pfn, order, ErrOrder)
 	}
-	z := a.zoneOf(uint64(pfn))
+	z := a.zoneClaiming(uint64(pfn))
 	if z == nil {
-		return nil, nil, a.pageError(pfn, order, ErrOutside)
+		if z = a.zoneSharingBlock(uint64(pfn)); z == nil {
+			return nil, nil, a.pageError(pfn, order, ErrOutside)
+		}
 	}
 	if uint(cpu) >= uint(len(z.pcp)) {
 		return nil, nil, a.pageError(pfn, order, ErrNoCPU)
