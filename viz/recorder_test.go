@@ -11,11 +11,21 @@ import (
 	"github.com/kernsim/kernsim/buddy"
 )
 
+// testAllocator is of two zones with given limits, so that it does not depend on
+// how a machine boots.
 func testAllocator(t testing.TB) *buddy.Allocator {
 	t.Helper()
-	m := buddy.Machine{Memory: []buddy.MemRange{{PhysRange: buddy.PhysRange{Start: 1 << 20, End: 256 << 20}}}, CPUs: 2}
-	a, err := buddy.NewMachine(&m, buddy.Linux6_1)
+	zone := func(typ buddy.ZoneType, start buddy.PFN, pages uint64) buddy.ZoneConfig {
+		return buddy.ZoneConfig{Type: typ, StartPFN: start, Spanned: pages, Present: pages, Managed: pages,
+			Watermark: buddy.Watermarks{Min: 64, Low: 80, High: 96}, LowmemReserve: make([]uint64, 2),
+			PCP: buddy.PCPConfig{Batch: 15, High: 150, HighMin: 150, HighMax: 150}}
+	}
+	a, err := buddy.New(buddy.Config{PageShift: 12, PageblockOrder: 9, MaxOrder: 11, CPUs: 2,
+		ZoneTypes: []buddy.ZoneType{buddy.ZoneDMA32, buddy.ZoneNormal},
+		Zones:     []buddy.ZoneConfig{zone(buddy.ZoneDMA32, 0, 1<<12), zone(buddy.ZoneNormal, 1<<12, 1<<16)}}, buddy.Linux6_1)
 	require.NoError(t, err)
+	require.NoError(t, a.Release(0, 1<<12))
+	require.NoError(t, a.Release(1<<12, 1<<12+1<<16))
 	return a
 }
 
@@ -33,7 +43,7 @@ func TestRecorderFiguresGolden(t *testing.T) {
 	var r PageRecorder
 	record(t, &r, testAllocator(t))
 	seen := map[string]bool{}
-	for _, f := range r.Figures("a machine of 256 MiB, policy 6.1") {
+	for _, f := range r.Figures("a machine of 272 MiB, policy 6.1") {
 		assert.False(t, seen[f.ID], f.ID)
 		seen[f.ID] = true
 		wellFormed(t, f.SVG)
