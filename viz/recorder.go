@@ -12,9 +12,8 @@ import (
 type PageRecorder struct {
 	ns []uint64
 	// free[o] are the numbers of free blocks of order o, of the whole machine.
-	free [][]float64
-	// zoneFree[z][i] are those of one zone at sample i, by order.
-	zoneFree [][][]uint64
+	free  [][]float64
+	zones []zoneSamples
 	// pcp[cpu] are the pages on the CPU's lists, all zones together.
 	pcp    [][]float64
 	before []ZoneMap
@@ -22,35 +21,58 @@ type PageRecorder struct {
 	last *buddy.Allocator
 }
 
+// zoneSamples are the samples of one zone; of the indexes by order.
+type zoneSamples struct {
+	pages              []float64
+	unusable, external [][]float64
+}
+
+// add takes a sample of a zone and adds its free blocks to the total.
+func (s *zoneSamples) add(z *buddy.Zone, total []uint64) {
+	if s.unusable == nil {
+		s.unusable, s.external = make([][]float64, len(total)), make([][]float64, len(total))
+	}
+	s.pages = append(s.pages, float64(z.FreePages()))
+	for o := range total {
+		order := buddy.Order(o)
+		total[o] += z.FreeBlocks(order)
+		s.unusable[o] = append(s.unusable[o], float64(z.UnusableIndex(order))/1000)
+		index := math.NaN()
+		if v := z.FragmentationIndex(order); v != wouldSucceed {
+			index = max(float64(v)/1000, 0)
+		}
+		s.external[o] = append(s.external[o], index)
+	}
+}
+
+// wouldSucceed is the fragmentation index of a request that can be met.
+const wouldSucceed = -1000
+
 // Observe takes a sample at a time in nanoseconds, not before the last one's.
+// Another allocator than the last time starts a new recording.
 func (r *PageRecorder) Observe(ns uint64, a *buddy.Allocator) {
 	config := a.Config()
-	if r.last == nil {
+	if r.last != a {
+		*r = PageRecorder{last: a}
 		r.before = MapOf(a)
 		r.free = make([][]float64, config.MaxOrder)
 		r.pcp = make([][]float64, config.CPUs)
-		r.zoneFree = make([][][]uint64, a.NumZones())
+		r.zones = make([]zoneSamples, a.NumZones())
 	}
-	r.last = a
 	if n := len(r.ns); n > 0 {
 		ns = max(ns, r.ns[n-1])
 	}
 	r.ns = append(r.ns, ns)
 	total := make([]uint64, len(r.free))
-	for z := range r.zoneFree {
-		blocks := make([]uint64, len(r.free))
-		for o := range blocks {
-			blocks[o] = a.Zone(z).FreeBlocks(buddy.Order(o))
-			total[o] += blocks[o]
-		}
-		r.zoneFree[z] = append(r.zoneFree[z], blocks)
+	for z := range r.zones {
+		r.zones[z].add(a.Zone(z), total)
 	}
 	for o := range total {
 		r.free[o] = append(r.free[o], float64(total[o]))
 	}
 	for cpu := range r.pcp {
 		n := 0
-		for z := range r.zoneFree {
+		for z := range r.zones {
 			n += a.Zone(z).PCPCount(buddy.CPU(cpu))
 		}
 		r.pcp[cpu] = append(r.pcp[cpu], float64(n))
@@ -93,12 +115,11 @@ func (r *PageRecorder) Figures(source string) []Figure {
 // indexes are worth looking at.
 func (r *PageRecorder) busiest() int {
 	best, most := 0, -1.0
-	for z, samples := range r.zoneFree {
+	for z := range r.zones {
 		changed := 0.0
-		for i := 1; i < len(samples); i++ {
-			for o := range samples[i] {
-				changed += math.Abs(float64(samples[i][o])-float64(samples[i-1][o])) * float64(uint64(1)<<o)
-			}
+		pages := r.zones[z].pages
+		for i := 1; i < len(pages); i++ {
+			changed += math.Abs(pages[i] - pages[i-1])
 		}
 		if changed > most {
 			best, most = z, changed
@@ -146,11 +167,7 @@ func (r *PageRecorder) unusable(z int, source string) []byte {
 	g := Lines{Frame: Frame{"Unusable free space index, " + r.zoneName(z), source}, X: x, XLabel: label,
 		Y: Axis{Label: "unusable_index (share of the free memory)", FromZero: true, Max: 1}}
 	for _, o := range r.someOrders() {
-		y := make([]float64, len(r.ns))
-		for i, blocks := range r.zoneFree[z] {
-			y[i] = float64(countFree(blocks, o).unusable(o)) / 1000
-		}
-		g.Series = append(g.Series, Series{Name: "order " + r.orderName(o), Y: y})
+		g.Series = append(g.Series, Series{Name: "order " + r.orderName(o), Y: r.zones[z].unusable[o]})
 	}
 	return g.SVG()
 }
@@ -170,14 +187,7 @@ func (r *PageRecorder) external(z int, source string) []byte {
 	g := Heat{Frame: Frame{"External fragmentation index, " + r.zoneName(z), source}, X: x, XLabel: label, RowsLabel: "order (size)",
 		Low: "lack of memory", High: "fragmentation", None: "the request would succeed (extfrag_index -1.000)"}
 	for o := len(r.free) - 1; o >= 0; o-- {
-		row := HeatRow{Name: r.orderName(o), Values: make([]float64, len(r.ns))}
-		for i, blocks := range r.zoneFree[z] {
-			row.Values[i] = math.NaN()
-			if v := countFree(blocks, o).external(o); v != wouldSucceed {
-				row.Values[i] = max(float64(v)/1000, 0)
-			}
-		}
-		g.Rows = append(g.Rows, row)
+		g.Rows = append(g.Rows, HeatRow{Name: r.orderName(o), Values: r.zones[z].external[o]})
 	}
 	return g.SVG()
 }

@@ -163,30 +163,6 @@ func TestViridisEnds(t *testing.T) {
 	assert.Equal(t, "#fde725", viridis(2))
 }
 
-// The rules are those of mm/vmstat.c, worked out by hand.
-func TestFragmentationIndexes(t *testing.T) {
-	for _, tc := range []struct {
-		name               string
-		blocks             []uint64
-		order              int
-		unusable, external int
-	}{
-		{"nothing free", []uint64{0, 0, 0}, 1, 1000, 0},
-		{"one large block", []uint64{0, 0, 1}, 2, 0, wouldSucceed},
-		{"one large block, split", []uint64{0, 0, 1}, 0, 0, wouldSucceed},
-		{"half of it in single pages", []uint64{4, 0, 1}, 2, 500, wouldSucceed},
-		// 1000 - (1000 + 100*1000/4) / 100
-		{"only single pages", []uint64{100, 0, 0}, 2, 1000, 740},
-		// 1000 - (1000 + 3*1000/4) / 2
-		{"too little memory", []uint64{1, 1, 0}, 2, 1000, 125},
-		{"thousandths are cut", []uint64{1, 1, 0}, 1, 333, wouldSucceed},
-	} {
-		f := countFree(tc.blocks, tc.order)
-		assert.Equal(t, tc.unusable, f.unusable(tc.order), tc.name)
-		assert.Equal(t, tc.external, f.external(tc.order), tc.name)
-	}
-}
-
 func TestStrengthTellsFreeAndFullApart(t *testing.T) {
 	assert.Equal(t, 0, Block{Pages: 512, Free: 512}.strength())
 	assert.Equal(t, strengths, Block{Pages: 512}.strength())

@@ -83,7 +83,6 @@ Exit codes: 0 exact, 1 model and kernel differ, 2 unusable input or wrong usage,
   source <(kernsim completion bash)`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	for _, make := range commands {
