@@ -114,17 +114,22 @@ func (a *Allocator) peek(pfn uint32) *page {
 	return &a.sections[i][pfn&sectionMask]
 }
 
-// zoneOf gives the zone that a page frame's pageblock belongs to, or nil.
+// zoneOf gives the zone that a page frame belongs to, or nil.
 func (a *Allocator) zoneOf(pfn uint64) *Zone {
 	b := pfn >> a.pageblockOrder
 	if b >= uint64(len(a.blockZone)) || a.blockZone[b] == noZone {
 		return nil
 	}
-	z := &a.zones[a.blockZone[b]]
-	if pfn < uint64(z.start) || pfn >= uint64(z.end) {
-		return nil
+	if z := &a.zones[a.blockZone[b]]; z.spans(PFN(pfn)) {
+		return z
 	}
-	return z
+	// Zones may meet within a pageblock.
+	for i := range a.zones {
+		if a.zones[i].spans(PFN(pfn)) {
+			return &a.zones[i]
+		}
+	}
+	return nil
 }
 
 // list is an intrusive, doubly linked list of blocks.
