@@ -129,11 +129,16 @@ func (a *Allocator) zoneClaiming(pfn uint64) *Zone {
 	if b >= uint64(len(a.blockZone)) || a.blockZone[b] == noZone {
 		return nil
 	}
-	z := &a.zones[a.blockZone[b]]
-	if pfn < uint64(z.start) || pfn >= uint64(z.end) {
-		return nil
+	if z := &a.zones[a.blockZone[b]]; z.spans(PFN(pfn)) {
+		return z
 	}
-	return z
+	// Zones may meet within a pageblock.
+	for i := range a.zones {
+		if a.zones[i].spans(PFN(pfn)) {
+			return &a.zones[i]
+		}
+	}
+	return nil
 }
 
 // zoneSharingBlock gives the zone of a page frame in a pageblock that another
