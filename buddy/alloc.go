@@ -43,12 +43,13 @@ type allocContext struct {
 	// order of preference; preferred is the place in it to start from.
 	zones     []uint8
 	preferred int
-	// highest is the index of the highest allowed zone type.
-	highest int
-	mt      MigrateType
-	nodes   NodeMask
-	cpu     CPU
-	task    TaskFlags
+	// highest is the index of the highest allowed zone type, reserve that of
+	// the type whose lowmem reserve must be left.
+	highest, reserve int
+	mt               MigrateType
+	nodes            NodeMask
+	cpu              CPU
+	task             TaskFlags
 }
 
 // AllocPages asks for a block of 2^order pages on the CPU's own node:
@@ -110,7 +111,7 @@ func (a *Allocator) rememberFast(r *Request, ac *allocContext) {
 		return
 	}
 	c := &z.pcp[r.CPU]
-	f := fastPath{gfp: r.GFP, zone: z, pcp: c, list: &c.lists[ac.mt], mt: ac.mt, reserve: z.lowmemReserve[ac.highest]}
+	f := fastPath{gfp: r.GFP, zone: z, pcp: c, list: &c.lists[ac.mt], mt: ac.mt, reserve: z.lowmemReserve[ac.reserve]}
 	if r.GFP&GFPMovable != 0 {
 		f.info = infoMovable
 	}
@@ -132,7 +133,7 @@ func (a *Allocator) allocFast(f *fastPath) (PFN, bool) {
 		need += int64(z.reservedHighatomic)
 	}
 	if f.mt != Movable {
-		need += z.freeCMA
+		need += z.seenCMA()
 	}
 	if z.freePages <= need || f.list.n == 0 || z.boosted {
 		return 0, false
@@ -186,8 +187,17 @@ func (a *Allocator) prepare(r *Request, ac *allocContext) error {
 	ac.nodes = r.Nodes
 	ac.cpu = r.CPU
 	ac.task = r.Task
-	ac.preferred = a.firstAllowed(ac, 0)
+	a.startOver(ac)
 	return nil
+}
+
+// startOver begins at the first allowed zone: first_zones_zonelist.
+func (a *Allocator) startOver(ac *allocContext) {
+	ac.preferred = a.firstAllowed(ac, 0)
+	ac.reserve = ac.highest
+	if a.profile.ClassZone && ac.preferred < len(ac.zones) {
+		ac.reserve = a.typeIndex(a.zones[ac.zones[ac.preferred]].typ)
+	}
 }
 
 // firstAllowed gives the first place in the zonelist, from i on, whose node is
@@ -256,26 +266,26 @@ func (a *Allocator) fromFreelist(gfp GFP, order int, flags allocFlags, ac *alloc
 // zoneAllowed says whether the zone's watermark lets the request through.
 func (a *Allocator) zoneAllowed(z *Zone, order int, flags allocFlags, gfp GFP, ac *allocContext) bool {
 	if a.profile.FreeBatch == FreeBatchCount && !z.belowHigh {
-		if a.watermarkFast(z, order, z.watermark.High+z.boost, ac.highest, flags, gfp) {
+		if a.watermarkFast(z, order, z.watermark.High+z.boost, ac.reserve, flags, gfp) {
 			return true
 		}
 		z.belowHigh = true
 	}
 	return flags&allocNoWatermarks != 0 ||
-		a.watermarkFast(z, order, z.mark(flags), ac.highest, flags, gfp)
+		a.watermarkFast(z, order, z.mark(flags), ac.reserve, flags, gfp)
 }
 
 // rmqueue takes a block from a zone, through the CPU's lists if it may.
 func (a *Allocator) rmqueue(z *Zone, order int, flags allocFlags, gfp GFP, ac *allocContext) (uint32, bool) {
 	var pfn uint32
 	ok := false
-	if a.pcpOrder(order) && (!a.cma || flags&allocCMA != 0 || ac.mt != Movable) {
+	if a.pcpOrder(order) && (!a.cma || !a.profile.CMAPassesPCP || flags&allocCMA != 0 || ac.mt != Movable) {
 		pfn, ok = a.rmqueuePCP(z, ac.cpu, order, ac.mt, flags)
 	}
-	if !ok {
+	if !ok && (order > 0 || a.profile.PCPHighOrders) {
 		pfn, ok = a.rmqueueBuddy(z, order, flags, ac)
 	}
-	if z.boosted {
+	if z.boosted && (a.profile.BoostWakes || flags&allocKswapd != 0) {
 		z.boosted = false
 		if a.pressure.WakeKswapd != nil {
 			a.pressure.WakeKswapd(z.node, 0, z.typ, 0)
@@ -290,7 +300,7 @@ func (a *Allocator) rmqueue(z *Zone, order int, flags allocFlags, gfp GFP, ac *a
 		p.info = infoMovable
 	}
 	a.countAlloc(z, ac, 1<<order, 1)
-	if flags&allocHighAtomic != 0 {
+	if order > 0 && flags&a.highAtomicFirst != 0 {
 		a.reserveHighatomic(z, ac.cpu, pfn, order)
 	}
 	return pfn, true

@@ -25,6 +25,10 @@ type Allocator struct {
 	// them first, highAtomicLast when nothing else is left.
 	reserveFlags, highAtomicUsers, highAtomicFirst, highAtomicLast allocFlags
 
+	// movableIndex is the place of ZONE_MOVABLE among the zone types, or the
+	// last.
+	movableIndex int
+
 	zones []Zone
 	// fast has each CPU's short cut for its last kind of request.
 	fast      []fastPath
@@ -84,6 +88,7 @@ func New(c Config, p Profile) (*Allocator, error) {
 		maxOrder: int(c.MaxOrder), pageblockOrder: int(c.PageblockOrder),
 		cma: c.CMA, boostFactor: uint64(DefaultSysctl.WatermarkBoostFactor), zoneTypes: c.ZoneTypes, nodes: c.Nodes(),
 	}
+	a.movableIndex = a.typeIndex(ZoneMovable)
 	a.setFlags()
 	a.cpuNode = make([]NodeID, c.CPUs)
 	copy(a.cpuNode, c.CPUNode)
@@ -255,6 +260,16 @@ func (a *Allocator) highestZone(bits GFP) int8 {
 		}
 	}
 	return best
+}
+
+// typeIndex is the place of a zone type among the machine's, or the last.
+func (a *Allocator) typeIndex(t ZoneType) int {
+	for i, have := range a.zoneTypes {
+		if have == t {
+			return i
+		}
+	}
+	return len(a.zoneTypes) - 1
 }
 
 func (a *Allocator) hasType(t ZoneType) bool {

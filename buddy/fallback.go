@@ -20,7 +20,7 @@ const (
 // rmqueueZone takes a block of a migrate type from the zone, falling back to
 // other types: __rmqueue.
 func (a *Allocator) rmqueueZone(z *Zone, cpu CPU, order int, mt MigrateType, flags allocFlags, mode *rmqueueMode) (uint32, bool) {
-	if a.profile.CMABalance && flags&allocCMA != 0 && z.freeCMA > z.freePages/2 {
+	if a.profile.CMABalance && flags&allocCMA != 0 && z.seenCMA() > z.seenFree()/2 {
 		if pfn, ok := a.rmqueueSmallest(z, cpu, order, CMA); ok {
 			return pfn, true
 		}

@@ -129,16 +129,25 @@ func (a *Allocator) zoneClaiming(pfn uint64) *Zone {
 	if b >= uint64(len(a.blockZone)) || a.blockZone[b] == noZone {
 		return nil
 	}
-	z := &a.zones[a.blockZone[b]]
-	if pfn < uint64(z.start) || pfn >= uint64(z.end) {
-		return nil
+	if z := &a.zones[a.blockZone[b]]; z.spans(PFN(pfn)) {
+		return z
 	}
-	return z
+	// Zones may meet within a pageblock.
+	for i := range a.zones {
+		if a.zones[i].spans(PFN(pfn)) {
+			return &a.zones[i]
+		}
+	}
+	return nil
 }
 
 // zoneSharingBlock gives the zone of a page frame in a pageblock that another
-// zone claims: HighMem of 32-bit machines can begin anywhere.
+// zone claims: HighMem of 32-bit machines can begin anywhere. A pageblock that
+// no zone claims is a hole.
 func (a *Allocator) zoneSharingBlock(pfn uint64) *Zone {
+	if b := pfn >> a.pageblockOrder; b >= uint64(len(a.blockZone)) || a.blockZone[b] == noZone {
+		return nil
+	}
 	for _, r := range a.config.Present {
 		if pfn >= uint64(r.Start) && pfn < uint64(r.End) {
 			return &a.zones[r.Zone]

@@ -97,8 +97,8 @@ func (a *Allocator) blocksByType(b []byte, n NodeID) []byte {
 // the first of its pageblock.
 func (a *Allocator) countBlocks(z *Zone) (count [NumMigrateTypes]uint64) {
 	for pfn := uint64(z.start); pfn < uint64(z.end); pfn += 1 << a.pageblockOrder {
-		if b := pfn >> a.pageblockOrder; a.blockZone[b] == z.index {
-			count[a.blockTypes[b]]++
+		if a.zoneOf(pfn) == z {
+			count[a.blockTypes[pfn>>a.pageblockOrder]]++
 		}
 	}
 	return count

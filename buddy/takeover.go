@@ -118,7 +118,7 @@ func (a *Allocator) PeekPCP(r Request) (pfn PFN, pindex int, ok bool) {
 	flags := a.fastFlags(&r, &ac)
 	for i := ac.preferred; i < len(ac.zones); i = a.firstAllowed(&ac, i+1) {
 		z := &a.zones[ac.zones[i]]
-		if !a.watermarkFast(z, int(r.Order), z.mark(flags), ac.highest, flags, r.GFP) {
+		if !a.watermarkFast(z, int(r.Order), z.mark(flags), ac.reserve, flags, r.GFP) {
 			continue
 		}
 		pi := a.pindex(int(r.Order), ac.mt)
@@ -153,7 +153,7 @@ func (a *Allocator) ChooseZone(r Request) int {
 	for _, flags := range [2]allocFlags{a.fastFlags(&r, &ac), a.slowFlags(r.GFP, int(r.Order), &ac)} {
 		for i := ac.preferred; i < len(ac.zones); i = a.firstAllowed(&ac, i+1) {
 			z := &a.zones[ac.zones[i]]
-			if a.watermarkFast(z, int(r.Order), z.mark(flags), ac.highest, flags, r.GFP) {
+			if a.watermarkFast(z, int(r.Order), z.mark(flags), ac.reserve, flags, r.GFP) {
 				return int(z.index)
 			}
 		}

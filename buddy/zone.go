@@ -185,6 +185,13 @@ func (z *Zone) Stats() ZoneStats {
 
 func (z *Zone) spans(pfn PFN) bool { return pfn >= z.start && pfn < z.end }
 
+// seenFree and seenCMA are what zone_page_state reads of NR_FREE_PAGES and
+// NR_FREE_CMA_PAGES: without the CPUs' unfolded differences, but never less
+// than nothing.
+func (z *Zone) seenFree() int64 { return max(z.freePages, 0) }
+
+func (z *Zone) seenCMA() int64 { return max(z.freeCMA, 0) }
+
 // modFree changes NR_FREE_PAGES the way __mod_zone_page_state does: by the
 // CPU's difference, folded when it grows beyond the threshold.
 func (z *Zone) modFree(c *pcp, delta int64) {
