@@ -132,7 +132,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestReplayTellsTheFirstDifference(t *testing.T) {
 	_, stdout, _ := command("replay", changed(t, exchangePFN))
-	assert.Contains(t, stdout, "first difference: trace line ")
+	assert.Contains(t, stdout, "first difference: trace line")
 	assert.Contains(t, stdout, "differs")
 }
 
