@@ -103,7 +103,7 @@ type fastPath struct {
 // rememberFast notes the way of a single-page request for [Allocator.AllocPages]:
 // only from the CPU's own node, from its first zone.
 func (a *Allocator) rememberFast(r *Request, ac *allocContext) {
-	if r.Order != 0 || r.Node != NoNode || r.Nodes != 0 || ac.mt >= NumPCPTypes || len(ac.zones) == 0 {
+	if int(r.CPU) >= len(a.fast) || r.Order != 0 || r.Node != NoNode || r.Nodes != 0 || ac.mt >= NumPCPTypes || len(ac.zones) == 0 {
 		return
 	}
 	z := &a.zones[ac.zones[0]]

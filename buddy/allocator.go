@@ -72,6 +72,8 @@ type nodeZonelists struct {
 const (
 	maxBlocks = 1 << 24
 	maxTop    = 1 << 23
+	// maxPCPs bounds zones times CPUs.
+	maxPCPs = 1 << 18
 )
 
 // New makes the allocator of a machine whose pages are all still reserved; hand
@@ -124,6 +126,9 @@ func (a *Allocator) makeZones() error {
 	if len(c.Zones) >= int(noZone) {
 		return &ConfigError{Field: "Zones", Found: fmt.Sprint(len(c.Zones)), Expected: "fewer than 255"}
 	}
+	if n := len(c.Zones) * c.CPUs; n > maxPCPs {
+		return &ConfigError{Field: "CPUs", Found: fmt.Sprintf("%d per-CPU lists", n), Expected: fmt.Sprintf("at most %d", maxPCPs)}
+	}
 	var end PFN
 	var managed uint64
 	for i := range c.Zones {
@@ -154,14 +159,17 @@ func (a *Allocator) makeZones() error {
 	a.sections = make([]*section, (blocks<<a.pageblockOrder+sectionMask)>>sectionShift)
 	a.zones = make([]Zone, len(c.Zones))
 	for i := range c.Zones {
-		if err := a.makeZone(i); err != nil {
-			return err
-		}
+		a.makeZone(i)
+		a.claimBlocks(&a.zones[i], a.zones[i].start, a.zones[i].end)
+	}
+	// Spans of interleaved nodes overlap; their memory does not.
+	for _, r := range c.Present {
+		a.claimBlocks(&a.zones[r.Zone], r.Start, r.End)
 	}
 	return nil
 }
 
-func (a *Allocator) makeZone(i int) error {
+func (a *Allocator) makeZone(i int) {
 	c := &a.config.Zones[i]
 	z := &a.zones[i]
 	*z = Zone{
@@ -183,18 +191,15 @@ func (a *Allocator) makeZone(i int) error {
 			p.highMin, p.highMax = p.high, p.high
 		}
 	}
-	return a.claimBlocks(z)
 }
 
-// claimBlocks notes which zone each pageblock belongs to. Zones of different
-// nodes may interleave, but not within a pageblock.
-func (a *Allocator) claimBlocks(z *Zone) error {
-	first := uint64(z.start) >> a.pageblockOrder
-	last := uint64(z.end-1) >> a.pageblockOrder
+// claimBlocks notes which zone each pageblock of a range belongs to.
+func (a *Allocator) claimBlocks(z *Zone, start, end PFN) {
+	first := uint64(start) >> a.pageblockOrder
+	last := uint64(end-1) >> a.pageblockOrder
 	for b := first; b <= last; b++ {
 		a.blockZone[b] = z.index
 	}
-	return nil
 }
 
 // makeZonelists builds each node's zonelists for each highest zone type.

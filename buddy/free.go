@@ -83,9 +83,11 @@ func (a *Allocator) freeable(cpu CPU, pfn PFN, order Order) (*page, *Zone, error
 	if uint(order) >= uint(a.maxOrder) {
 		return nil, nil, a.pageError(pfn, order, ErrOrder)
 	}
-	z := a.zoneOf(uint64(pfn))
+	z := a.zoneClaiming(uint64(pfn))
 	if z == nil {
-		return nil, nil, a.pageError(pfn, order, ErrOutside)
+		if z = a.zoneSharingBlock(uint64(pfn)); z == nil {
+			return nil, nil, a.pageError(pfn, order, ErrOutside)
+		}
 	}
 	if uint(cpu) >= uint(len(z.pcp)) {
 		return nil, nil, a.pageError(pfn, order, ErrNoCPU)
@@ -233,7 +235,7 @@ func (a *Allocator) PrepareFree(cpu CPU, pfn PFN, order Order) error {
 // CommitFree puts a prepared page onto the CPU's list
 // (free_unref_page_list after mm_page_free_batched).
 func (a *Allocator) CommitFree(cpu CPU, pfn PFN) error {
-	p, z, err := a.prepared(cpu, pfn)
+	p, z, err := a.inState(cpu, pfn, pagePrepared)
 	if err != nil {
 		return err
 	}
@@ -255,19 +257,29 @@ func (a *Allocator) CommitFree(cpu CPU, pfn PFN) error {
 	return nil
 }
 
-func (a *Allocator) prepared(cpu CPU, pfn PFN) (*page, *Zone, error) {
-	z := a.zoneOf(uint64(pfn))
-	if z == nil {
-		return nil, nil, a.pageError(pfn, 0, ErrOutside)
-	}
-	if uint(cpu) >= uint(len(z.pcp)) {
-		return nil, nil, a.pageError(pfn, 0, ErrNoCPU)
+// inState gives the metadata of a block's first page that must be in a state.
+func (a *Allocator) inState(cpu CPU, pfn PFN, state pageState) (*page, *Zone, error) {
+	z, err := a.zoneFor(cpu, pfn)
+	if err != nil {
+		return nil, nil, err
 	}
 	p := a.page(uint32(pfn))
-	if p.state != pagePrepared {
+	if p.state != state {
 		return nil, nil, a.pageError(pfn, 0, ErrNotAllocated)
 	}
 	return p, z, nil
+}
+
+// zoneFor gives the zone of a page frame that a CPU works on.
+func (a *Allocator) zoneFor(cpu CPU, pfn PFN) (*Zone, error) {
+	z := a.zoneOf(uint64(pfn))
+	if z == nil {
+		return nil, a.pageError(pfn, 0, ErrOutside)
+	}
+	if uint(cpu) >= uint(len(z.pcp)) {
+		return nil, a.pageError(pfn, 0, ErrNoCPU)
+	}
+	return z, nil
 }
 
 // FreeToZone frees a block past the per-CPU lists, as happens when the CPU's

@@ -30,12 +30,9 @@ func (e *RangeError) Unwrap() error { return e.Err }
 // (not so in isolated pageblocks); blocks of half a pageblock or more make
 // their pageblocks movable. It returns the block's order.
 func (a *Allocator) IsolateFreePage(cpu CPU, pfn PFN) (Order, error) {
-	z := a.zoneOf(uint64(pfn))
-	if z == nil {
-		return 0, a.pageError(pfn, 0, ErrOutside)
-	}
-	if uint(cpu) >= uint(len(z.pcp)) {
-		return 0, a.pageError(pfn, 0, ErrNoCPU)
+	z, err := a.zoneFor(cpu, pfn)
+	if err != nil {
+		return 0, err
 	}
 	p := a.head(uint32(pfn))
 	if p.state != pageBuddy {
@@ -77,7 +74,7 @@ func (a *Allocator) makeMovable(z *Zone, cpu CPU, pfn uint32) {
 // PutbackIsolated returns a block that [Allocator.IsolateFreePage] took to the
 // tail of the free list: __putback_isolated_page.
 func (a *Allocator) PutbackIsolated(cpu CPU, pfn PFN) error {
-	p, z, err := a.isolated(cpu, pfn)
+	p, z, err := a.inState(cpu, pfn, pageIsolated)
 	if err != nil {
 		return err
 	}
@@ -88,27 +85,12 @@ func (a *Allocator) PutbackIsolated(cpu CPU, pfn PFN) error {
 // UseIsolated makes a block that [Allocator.IsolateFreePage] took an allocated
 // one, as compaction does with the pages it migrates to. It emits no event.
 func (a *Allocator) UseIsolated(cpu CPU, pfn PFN) error {
-	p, _, err := a.isolated(cpu, pfn)
+	p, _, err := a.inState(cpu, pfn, pageIsolated)
 	if err != nil {
 		return err
 	}
 	p.state, p.info = pageAllocated, 0
 	return nil
-}
-
-func (a *Allocator) isolated(cpu CPU, pfn PFN) (*page, *Zone, error) {
-	z := a.zoneOf(uint64(pfn))
-	if z == nil {
-		return nil, nil, a.pageError(pfn, 0, ErrOutside)
-	}
-	if uint(cpu) >= uint(len(z.pcp)) {
-		return nil, nil, a.pageError(pfn, 0, ErrNoCPU)
-	}
-	p := a.page(uint32(pfn))
-	if p.state != pageIsolated {
-		return nil, nil, a.pageError(pfn, 0, ErrNotAllocated)
-	}
-	return p, z, nil
 }
 
 // IsolateBlock marks the pageblock of a page frame isolated and moves its free

@@ -34,8 +34,9 @@ func managedOf(zones []ZoneConfig, node NodeID, t ZoneType) uint64 {
 }
 
 // TotalReservePages is what is never counted as available to user space: of
-// each zone its high watermark and its largest lowmem reserve, the kernel's
-// calculate_totalreserve_pages.
+// each zone its high watermark and its largest lowmem reserve. It is the
+// kernel's calculate_totalreserve_pages when the watermarks are set, which ends
+// all boosts; later boosts do not count.
 func TotalReservePages(zones []ZoneConfig) uint64 {
 	sum := uint64(0)
 	for i := range zones {
@@ -44,7 +45,7 @@ func TotalReservePages(zones []ZoneConfig) uint64 {
 		for _, reserve := range z.LowmemReserve {
 			most = max(most, reserve)
 		}
-		sum += min(most+z.Watermark.High+z.Boost, z.Managed)
+		sum += min(most+z.Watermark.High, z.Managed)
 	}
 	return sum
 }

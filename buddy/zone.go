@@ -141,6 +141,16 @@ func (z *Zone) PCPPages() uint64 {
 	return uint64(n)
 }
 
+// PCPCount is the number of pages on one CPU's lists of the zone: the count of
+// the CPU's pagesets in /proc/zoneinfo. It is 0 for a CPU that the machine does
+// not have.
+func (z *Zone) PCPCount(cpu CPU) int {
+	if cpu < 0 || int(cpu) >= len(z.pcp) {
+		return 0
+	}
+	return z.pcp[cpu].count
+}
+
 // FreeBlocks is the number of free blocks of an order, all migrate types
 // together: a column of /proc/buddyinfo.
 func (z *Zone) FreeBlocks(o Order) uint64 {

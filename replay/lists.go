@@ -37,7 +37,7 @@ func compareLists(res *Result, want *buddy.State, a *buddy.Allocator) {
 				})
 			}
 		}
-		compareBlocks(res, w.Blocks, a, where)
+		compareBlocks(res, w.Blocks, a, z.EndPFN(), where)
 	}
 }
 
@@ -58,12 +58,15 @@ func compareList(res *Result, want, got []buddy.PFN, where func() string) {
 }
 
 // compareBlocks compares a zone's pageblock types as one list.
-func compareBlocks(res *Result, want []buddy.BlockRun, a *buddy.Allocator, where string) {
+func compareBlocks(res *Result, want []buddy.BlockRun, a *buddy.Allocator, end buddy.PFN, where string) {
 	res.Lists++
 	block := buddy.PFN(1) << a.Config().PageblockOrder
 	for _, run := range want {
 		for n := range run.N {
 			pfn := run.First + buddy.PFN(n)*block
+			if pfn < run.First || pfn >= end {
+				break
+			}
 			if mt, ok := a.BlockType(pfn); ok && mt != run.Type {
 				res.differ(0, fmt.Sprintf("at the end: %s: pageblock of page frame %d is %v, kernel %v", where, pfn, mt, run.Type))
 				return

@@ -49,7 +49,13 @@ type pageTrace struct {
 	chunks []*[chunkRecs]pageRec
 	n      int32
 	gfps   []buddy.GFP
+	// vmemmap is the address of page frame 0's struct page, once an event told
+	// it; some probes print only addresses.
+	vmemmap uint64
 }
+
+// structPageSize is the size of struct page, in bytes.
+const structPageSize = 64
 
 const (
 	chunkShift = 12
@@ -177,7 +183,9 @@ func (w *window) admit(s windowState, ev *trace.Event) (bool, windowState) {
 			case 1 | markEnd:
 				s = windowInside
 			case 2:
-				s = windowAfter
+				if s == windowInside {
+					s = windowAfter
+				}
 			}
 			return false, s
 		}
@@ -204,6 +212,9 @@ func (w *window) admit(s windowState, ev *trace.Event) (bool, windowState) {
 
 // fill takes the payload over.
 func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, cma bool) error {
+	if ev.Page.HasPFN && ev.Page.Address > ev.Page.PFN*structPageSize {
+		t.vmemmap = ev.Page.Address - ev.Page.PFN*structPageSize
+	}
 	switch ev.Kind {
 	case trace.KindMMPageAlloc:
 		g, ok := gfps[ev.Page.GFPFlags]
@@ -217,6 +228,11 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 			gfps[ev.Page.GFPFlags] = g
 		}
 		rec.gfp = g
+	case trace.KindIsolateFreePage, trace.KindMoveFreepages:
+		if t.vmemmap == 0 || ev.Page.Address < t.vmemmap {
+			return fmt.Errorf("replay: line %d: %s of page %#x: no event before it tells where the page structures lie", ev.Line, ev.Name, ev.Page.Address)
+		}
+		rec.pfn = (ev.Page.Address - t.vmemmap) / structPageSize
 	case trace.KindAllocBulk:
 		rec.gfp = uint16(len(t.gfps))
 		t.gfps = append(t.gfps, buddy.GFP(ev.Probe.GFP))
@@ -230,6 +246,9 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 		return nil
 	case trace.KindMMPageAllocExtfrag:
 		x := &ev.Extfrag
+		if min(x.AllocOrder, x.FallbackOrder) < 0 || max(x.AllocOrder, x.FallbackOrder) >= buddy.MaxOrders {
+			return fmt.Errorf("replay: line %d: orders %d and %d: want 0 to %d", ev.Line, x.AllocOrder, x.FallbackOrder, buddy.MaxOrders-1)
+		}
 		rec.order, rec.fbOrder = int8(x.AllocOrder), int8(x.FallbackOrder)
 		rec.fragmenting, rec.own = x.Fragmenting, x.ChangeOwnership
 		var ok, ok2 bool
@@ -245,6 +264,9 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 	case trace.KindAllocVmapArea:
 		rec.n = int32(min(ev.Vmap.Size>>12, 1<<20))
 		return nil
+	}
+	if ev.Page.Order < 0 || ev.Page.Order >= buddy.MaxOrders {
+		return fmt.Errorf("replay: line %d: order %d: want 0 to %d", ev.Line, ev.Page.Order, buddy.MaxOrders-1)
 	}
 	mt, ok := buddy.MigrateTypeFromKernel(int(ev.Page.MigrateType), cma)
 	if !ok {

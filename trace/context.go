@@ -45,8 +45,8 @@ func parseContext(line []byte, c *context) bool {
 	}
 	for i := start + 1; i < min(len(line), maxCommEnd); i++ {
 		switch line[i] {
-		case '-':
-			if parseTask(line, i, c) {
+		case '-': // behind a space it is perf's -1, "no task"
+			if line[i-1] != ' ' && parseTask(line, i, c) {
 				return true
 			}
 		case '[':
@@ -76,7 +76,7 @@ func parseCommon(line []byte, c *context) bool {
 		pid += unit * uint64(line[p]-'0')
 		unit *= 10
 	}
-	if line[p] != '-' || unit == 1 || pid > math.MaxInt32 {
+	if p == 0 || line[p] != '-' || line[p-1] == ' ' || unit == 1 || pid > math.MaxInt32 {
 		return false
 	}
 	c.comm = trimLeft(line[:p])
