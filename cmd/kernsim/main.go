@@ -70,10 +70,9 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kernsim",
 		Short: "Linux's memory allocators and schedulers, replayed and compared with real kernels",
-		Long: `kernsim simulates the Linux kernel's page allocator, slab allocator, memory
-management, scheduler and synchronization, and shows that it is equal to the
-kernel: it replays captures of real kernels event by event and compares every
-answer.
+		Long: `kernsim simulates the Linux kernel's page allocator, and shows that it is equal
+to the kernel's: it replays captures of real kernels event by event and compares
+every answer.
 
 Exit codes: 0 exact, 1 model and kernel differ, 2 unusable input or wrong usage,
 130 interrupted. Colours are off if NO_COLOR is set or the output is no terminal.`,

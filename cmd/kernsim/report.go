@@ -52,7 +52,7 @@ differs. 2: a capture cannot be used.`,
 }
 
 func runReport(cmd *cobra.Command, f reportFlags, args []string) error {
-	list, err := findTargets(cmd, args, f.model)
+	list, bad, err := findTargets(cmd, args, f.model)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func runReport(cmd *cobra.Command, f reportFlags, args []string) error {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "Report: %s\n", filepath.Join(f.dir, "index.html"))
-	return conclude(cmd.ErrOrStderr(), list, outcomes, true)
+	return conclude(cmd.ErrOrStderr(), list, outcomes, bad, true)
 }
 
 // writeReport writes the page, the results and the graphs.

@@ -21,20 +21,25 @@ type target struct {
 // capture folders, names of embedded captures; with none, all embedded
 // captures that have data for the model ("" for any). A folder whose
 // sub-folders are meant may hold some that cannot be replayed: those are
-// skipped, their names returned.
-func targets(args []string, model string) (list []target, skipped []string, err error) {
+// skipped, their names returned. Arguments that name nothing usable are errors;
+// they don't keep the others from being replayed.
+func targets(args []string, model string) (list []target, skipped []string, bad []error) {
 	if len(args) == 0 {
-		return embeddedTargets(model)
+		list, skipped, err := embeddedTargets(model)
+		if err != nil {
+			bad = append(bad, err)
+		}
+		return list, skipped, bad
 	}
 	for _, arg := range args {
 		found, skip, err := resolve(arg, model)
 		if err != nil {
-			return nil, nil, err
+			bad = append(bad, err)
 		}
 		list = append(list, found...)
 		skipped = append(skipped, skip...)
 	}
-	return list, skipped, nil
+	return list, skipped, bad
 }
 
 func embeddedTargets(model string) (list []target, skipped []string, err error) {
