@@ -72,7 +72,7 @@ func runReport(cmd *cobra.Command, f reportFlags, args []string) error {
 	if err := writeReport(f.dir, page, allRows(outcomes)); err != nil {
 		return err
 	}
-	if err := printTable(cmd.OutOrStdout(), allRows(outcomes)); err != nil {
+	if err := printRows(cmd.OutOrStdout(), allRows(outcomes), replayFlags{}); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "Report: %s\n", filepath.Join(f.dir, "index.html"))
