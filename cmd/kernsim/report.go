@@ -184,7 +184,7 @@ func verdict(t tally, outcomes []outcome) string {
 func resultTable(rows []row) viz.Table {
 	t := viz.Table{Caption: "Exactness by capture"}
 	for i, h := range resultHeader {
-		t.Columns = append(t.Columns, viz.Column{Name: h, Number: i >= 2 && i < len(resultHeader)-1})
+		t.Columns = append(t.Columns, viz.Column{Name: h, Number: i >= firstNumber})
 	}
 	t.Columns = append(t.Columns, viz.Column{Name: "kernel"}, viz.Column{Name: "machine"})
 	for i := range rows {

@@ -41,12 +41,15 @@ func newTable(w io.Writer, header ...any) table.Writer {
 }
 
 // resultHeader are the columns of a table of results.
-var resultHeader = []string{"capture", "model", "requests exact", "share", "events exact", "lists identical", "hints", "result"}
+var resultHeader = []string{"capture", "model", "result", "requests exact", "share", "events exact", "lists identical", "hints"}
+
+// firstNumber is the first of resultHeader's columns that is a number.
+const firstNumber = 3
 
 // resultCells are a row's values under resultHeader.
 func resultCells(r *row) []string {
-	return []string{r.Capture, r.Model, of(r.Exact, r.Requests), percent(r.Exact, r.Requests),
-		of(r.EventsExact, r.Events), of(r.ListsIdentical, r.Lists), viz.Count(r.Hints), r.verdict()}
+	return []string{r.Capture, r.Model, r.verdict(), of(r.Exact, r.Requests), percent(r.Exact, r.Requests),
+		of(r.EventsExact, r.Events), of(r.ListsIdentical, r.Lists), viz.Count(r.Hints)}
 }
 
 func of(done, all int) string { return viz.Count(done) + " of " + viz.Count(all) }
@@ -58,7 +61,7 @@ func printTable(w io.Writer, rows []row) error {
 	var columns []table.ColumnConfig
 	for i, h := range resultHeader {
 		header[i] = h
-		if i >= 2 && i < len(resultHeader)-1 {
+		if i >= firstNumber {
 			columns = append(columns, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
 		}
 	}
@@ -69,7 +72,7 @@ func printTable(w io.Writer, rows []row) error {
 		for _, c := range resultCells(&rows[i]) {
 			cells = append(cells, c)
 		}
-		cells[len(cells)-1] = paint(w, &rows[i])
+		cells[firstNumber-1] = paint(w, &rows[i])
 		t.AppendRow(cells)
 	}
 	t.Render()
