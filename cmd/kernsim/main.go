@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -80,6 +81,7 @@ Exit codes: 0 exact, 1 model and kernel differ, 2 unusable input or wrong usage,
   kernsim replay --json DIR        # replay a capture folder of yours
   kernsim captures                 # what is embedded, and where it comes from
   source <(kernsim completion bash)`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -88,6 +90,14 @@ Exit codes: 0 exact, 1 model and kernel differ, 2 unusable input or wrong usage,
 		root.AddCommand(make())
 	}
 	return root
+}
+
+// version is the module's, as the build noted it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
 }
 
 // usageError is a wrong use of the command line.
