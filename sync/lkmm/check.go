@@ -128,8 +128,8 @@ func (c *checker) fences() {
 // handover orders an unlock's thread before that of the lock read r.
 func (c *checker) handover(unlock, r int) {
 	x := c.x
-	if x.thread[unlock] == x.thread[r] || x.events[unlock].flags&flagUL == 0 {
-		return
+	if x.thread[unlock] == x.thread[r] && unlock < r || x.events[unlock].flags&flagUL == 0 {
+		return // or the thread's own pair, known already
 	}
 	before, after := c.set, c.set2
 	c.poBefore(before, unlock)
@@ -309,10 +309,10 @@ func (c *checker) happensBefore() bool {
 			continue
 		}
 		copy(out, c.prop.row(i))
+		out.del(i)
 		c.overwrites(c.set, i)
 		out.or(c.fence.row(i))
 		out.or(c.unlockLock.row(i))
-		out.del(i)
 		out.or(c.set)
 		out.and(x.own.row(i))
 		if !c.model.LocalFence {

@@ -363,7 +363,7 @@ func (s *search) sourcesOf(r int) []int32 {
 	}
 	writes := x.writes[c]
 	for w := writes.first(); w >= 0; w = writes.next(w + 1) {
-		if coherent && x.thread[w] == x.thread[r] && (w > r || s.hidden(w, r)) || int32(w) == x.rmw[r] {
+		if coherent && x.thread[w] == x.thread[r] && (w > r || s.hidden(w, r)) {
 			continue
 		}
 		q, m := x.local(w)
@@ -512,9 +512,32 @@ func (s *search) atomicSource(r int) bool {
 	return true
 }
 
-// atomic says whether a read-modify-write has to be atomic: locks always.
-func (c *checker) atomic(r int) bool {
+// atomic says whether a read-modify-write's write comes right after the write
+// that it read. Without coherence only [checker.torn] can tell.
+func (c *checker) atomic(r int) bool { return c.asks(Coherence) && c.mustBeAtomic(r) }
+
+// mustBeAtomic: locks always are.
+func (c *checker) mustBeAtomic(r int) bool {
 	return c.asks(Atomicity) || c.x.events[r].flags&flagsLock != 0
+}
+
+// torn says whether another thread's write came between the two halves of a
+// read-modify-write.
+func (c *checker) torn() bool {
+	x := c.x
+	for r := x.read.first(); r >= 0; r = x.read.next(r + 1) {
+		w := x.rmw[r]
+		if w < 0 || !c.mustBeAtomic(r) {
+			continue
+		}
+		between := c.fr.row(r)
+		for v := between.first(); v >= 0; v = between.next(v + 1) {
+			if x.thread[v] != x.thread[r] && x.co.has(v, int(w)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // orderWrites puts one write of a place before another, or leaves them equal,
@@ -705,6 +728,9 @@ func (s *search) fixOrder(k int, c int32) {
 // finish judges a complete candidate.
 func (s *search) finish() {
 	broken := s.check.violated()
+	if broken == 0 && !s.check.asks(Coherence) && s.check.torn() {
+		broken = Atomicity
+	}
 	if broken == 0 && s.x.hasPlain {
 		s.check.plain.derive()
 		if s.check.asks(PlainCoherence) && !s.check.plain.coherent() {
