@@ -124,7 +124,10 @@ func (e *engine) runVerdict(ctx context.Context) (*Result, error) {
 // collect runs a worker's share of the search.
 func (e *engine) collect(ctx context.Context, worker int, g goal) (*collector, error) {
 	c := &collector{engine: e, states: map[string]*State{}}
-	s := newSearch(ctx, e, func(s *search) bool { return c.visit(s) && g == anyGoal })
+	s := newSearch(ctx, e, func(s *search) bool {
+		c.visit(s)
+		return c.err == nil && (g == anyGoal || c.executions == 0)
+	})
 	s.goal, s.share, s.unit = g, worker, e.opt.Workers
 	if g != anyGoal {
 		s.unit = 1
@@ -147,23 +150,19 @@ type collector struct {
 	err        error
 }
 
-// visit takes note of a consistent execution.
-func (c *collector) visit(s *search) bool {
-	if c.test.filter.eval(s.observe) != holds {
-		return true
-	}
+// visit takes note of a consistent execution that passes the filter.
+func (c *collector) visit(s *search) {
 	c.executions++
 	c.noteFlags(s)
 	state, err := c.state(s)
 	if err != nil {
 		c.err = err
-		return false
+		return
 	}
 	state.Executions++
 	if state.Holds {
 		c.witnesses++
 	}
-	return true
 }
 
 // state finds or makes the entry of an execution's final state.

@@ -430,8 +430,12 @@ func (s *search) chooseSource(k int) {
 	s.x.rf[r] = rfNone
 }
 
-// promising says whether the search's goal can still be met.
+// promising says whether the execution can still pass the test's filter and
+// meet the search's goal.
 func (s *search) promising() bool {
+	if s.test.filter.eval(s.observe) == fails {
+		return false
+	}
 	return s.goal == anyGoal || !s.goal.contradicts(s.test.condition.eval(s.observe))
 }
 
