@@ -11,27 +11,28 @@ type checker struct {
 	without Axiom
 	x       *execution
 
-	fr                  relation // read -> writes that overwrite what it read
-	rfe                 relation // write -> reads of other threads
-	strong, unlockLock  relation // strong-fence, po-unlock-lock-po
-	ordered, fence      relation
-	addr, data, ctrl    relation // dependencies, also those carried through memory
-	cumul               relation // cumul-fence
-	prop                relation
-	hb, pb              relation
-	hbStar, pbStar      relation // reflexive and transitive
-	tmp, tmp2           relation
-	set, set2, set3     row
-	hasStrong, hasCumul bool
-	hasRcu              bool
-	rcu                 rcuChecker
-	plain               plainChecker
+	fr  relation // read -> writes that overwrite what it read
+	rfe relation // write -> reads of other threads
+	// Fences and dependencies: the threads' own, or copies extended by what
+	// locks and variables carry between events.
+	strong, unlockLock, ordered, fence *relation
+	addr, data, ctrl                   *relation
+	copies                             [7]relation
+	ppo0, ppo                          relation // preserved program order, of the threads alone, and all but overwrites
+	cumul                              relation // cumul-fence
+	prop                               relation
+	hb, pb                             relation
+	hbStar, pbStar                     relation // reflexive and transitive
+	tmp, tmp2                          relation
+	set, set2                          row
+	hasStrong, hasCumul                bool
+	rcu                                rcuChecker
+	plain                              plainChecker
 }
 
 func (c *checker) relations() []*relation {
 	return []*relation{
-		&c.fr, &c.rfe, &c.strong, &c.unlockLock, &c.ordered, &c.fence, &c.addr, &c.data, &c.ctrl,
-		&c.cumul, &c.prop, &c.hb, &c.pb, &c.hbStar, &c.pbStar, &c.tmp, &c.tmp2,
+		&c.fr, &c.rfe, &c.ppo0, &c.ppo, &c.cumul, &c.prop, &c.hb, &c.pb, &c.hbStar, &c.pbStar, &c.tmp, &c.tmp2,
 	}
 }
 
@@ -41,9 +42,21 @@ func (c *checker) attach(x *execution) {
 	for _, r := range c.relations() {
 		r.resize(x.n, x.w)
 	}
-	c.set, c.set2, c.set3 = resized(c.set, x.w), resized(c.set2, x.w), resized(c.set3, x.w)
+	for i := range c.copies {
+		c.copies[i].resize(x.n, x.w)
+	}
+	c.set, c.set2 = resized(c.set, x.w), resized(c.set2, x.w)
+	c.threadsOwn()
+	c.programOrder(&c.ppo0)
 	c.rcu.attach(c)
 	c.plain.attach(c)
+}
+
+// threadsOwn starts with the threads' own fences and dependencies.
+func (c *checker) threadsOwn() {
+	x := c.x
+	c.strong, c.unlockLock, c.ordered, c.fence = &x.strong0, &x.unlock0, &x.ordered0, &x.fence0
+	c.addr, c.data, c.ctrl = &x.addr, &x.data, &x.ctrl
 }
 
 func (c *checker) asks(a Axiom) bool { return c.without&a == 0 }
@@ -53,8 +66,14 @@ func (c *checker) asks(a Axiom) bool { return c.without&a == 0 }
 // executions: the search builds coherent ones.
 func (c *checker) violated() Axiom {
 	c.communication()
-	c.fences()
-	c.dependencies()
+	c.threadsOwn()
+	c.handovers()
+	if c.carryDependencies() || c.strong != &c.x.strong0 {
+		c.programOrder(&c.ppo)
+	} else {
+		c.ppo.copy(&c.ppo0)
+	}
+	c.forward()
 	c.propagation()
 	if !c.happensBefore() && c.asks(HappensBefore) {
 		return HappensBefore
@@ -106,17 +125,17 @@ func (c *checker) communication() {
 	}
 }
 
-// fences adds to the threads' own fences what locks passed between threads
+// handovers adds to the threads' own fences what locks passed between threads
 // order: everything before the unlock before everything after the lock that
 // reads it, and strongly so with smp_mb__after_unlock_lock().
-func (c *checker) fences() {
+func (c *checker) handovers() {
 	x := c.x
-	c.strong.copy(&x.strong0)
-	c.unlockLock.copy(&x.unlock0)
-	c.ordered.copy(&x.ordered0)
-	c.fence.copy(&x.fence0)
 	if !x.hasLocks {
 		return
+	}
+	for i, r := range []**relation{&c.strong, &c.unlockLock, &c.ordered, &c.fence} {
+		c.copies[i].copy(*r)
+		*r = &c.copies[i]
 	}
 	for r := x.read.first(); r >= 0; r = x.read.next(r + 1) {
 		if x.events[r].flags&flagLKR != 0 && x.rf[r] >= 0 {
@@ -167,20 +186,19 @@ func (c *checker) addStrong(from, to row) {
 	}
 }
 
-// dependencies copies addr, data and ctrl, and extends them through variables
-// that a thread writes and reads back.
-func (c *checker) dependencies() {
-	x := c.x
-	c.addr.copy(&x.addr)
-	c.data.copy(&x.data)
-	c.ctrl.copy(&x.ctrl)
-	if !c.model.CarryDep || !x.hasCarry || !c.carries() {
-		return
+// carryDependencies extends dependencies through variables that a thread
+// writes and reads back, and says whether there are any.
+func (c *checker) carryDependencies() bool {
+	if !c.model.CarryDep || !c.x.hasCarry || !c.carries() {
+		return false
 	}
-	for _, r := range []*relation{&c.addr, &c.data, &c.ctrl} {
-		c.tmp2.compose(&c.tmp, r)
-		r.or(&c.tmp2)
+	for i, r := range []**relation{&c.addr, &c.data, &c.ctrl} {
+		extended := &c.copies[4+i]
+		extended.compose(&c.tmp, *r)
+		extended.or(*r)
+		*r = extended
 	}
+	return true
 }
 
 // carries computes into tmp which reads carry which: the value of the first
@@ -299,26 +317,79 @@ func (c *checker) overwrites(out row, i int) {
 	out.or(c.fr.row(i))
 }
 
-// happensBefore computes hb and its closure and says whether it is acyclic.
-func (c *checker) happensBefore() bool {
+// programOrder computes the part of the preserved program order that fences
+// and dependencies make.
+func (c *checker) programOrder(ppo *relation) {
 	x := c.x
 	for i := 0; i < x.n; i++ {
-		out := c.hb.row(i)
+		out := ppo.row(i)
 		out.clear()
 		if !x.marked.has(i) {
 			continue
 		}
-		copy(out, c.prop.row(i))
-		out.del(i)
-		c.overwrites(c.set, i)
-		out.or(c.fence.row(i))
+		copy(out, c.fence.row(i))
 		out.or(c.unlockLock.row(i))
-		out.or(c.set)
 		out.and(x.own.row(i))
 		if !c.model.LocalFence {
 			out.or(c.fence.row(i))
 		}
 		c.dependent(out, i)
+		out.and(x.marked)
+	}
+}
+
+// dependent adds what dependencies order.
+func (c *checker) dependent(out row, i int) {
+	x := c.x
+	deps, set := c.set, c.set2
+	copy(deps, c.addr.row(i))
+	if x.hasPlain { // an address dependency to a plain access, then smp_wmb()
+		copy(set, deps)
+		set.and(x.plain)
+		for p := set.first(); p >= 0; p = set.next(p + 1) {
+			out.or(x.wmb.row(p))
+		}
+	}
+	copy(set, deps)
+	if c.model.AddrReadsOnly {
+		set.and(x.read)
+	}
+	out.or(set)
+	deps.or(c.data.row(i))
+	deps.or(c.ctrl.row(i))
+	deps.and(x.write)
+	out.or(deps)
+}
+
+// forward orders a read before the reads that take their value from a marked
+// write of their own thread that depends on it.
+func (c *checker) forward() {
+	x := c.x
+	for r := x.read.first(); r >= 0; r = x.read.next(r + 1) {
+		w := int(x.rf[r])
+		if w < 0 || x.thread[w] != x.thread[r] || !x.marked.has(w) || !x.marked.has(r) {
+			continue
+		}
+		p := &x.threads[x.thread[r]]
+		for d := p.base; d < p.base+len(p.nodes); d++ {
+			if x.marked.has(d) && (c.addr.has(d, w) || c.data.has(d, w)) {
+				c.ppo.add(d, r)
+			}
+		}
+	}
+}
+
+// happensBefore computes hb and its closure and says whether it is acyclic.
+func (c *checker) happensBefore() bool {
+	x := c.x
+	for i := x.marked.first(); i >= 0; i = x.marked.next(i + 1) {
+		out := c.hb.row(i)
+		copy(out, c.prop.row(i))
+		out.del(i)
+		c.overwrites(c.set, i)
+		out.or(c.set)
+		out.and(x.own.row(i))
+		out.or(c.ppo.row(i))
 		out.or(c.rfe.row(i))
 		out.and(x.marked)
 	}
@@ -331,52 +402,6 @@ func (c *checker) happensBefore() bool {
 	return ok
 }
 
-// dependent adds the part of the preserved program order that dependencies
-// make.
-func (c *checker) dependent(out row, i int) {
-	x := c.x
-	deps, set := c.set, c.set2
-	copy(deps, c.addr.row(i))
-	if deps.empty() && c.data.row(i).empty() && c.ctrl.row(i).empty() {
-		return
-	}
-	// An address dependency to a plain access orders writes behind smp_wmb().
-	if x.hasPlain {
-		set.clear()
-		copy(c.set3, deps)
-		c.set3.and(x.plain)
-		set.image(c.set3, &x.wmb)
-		out.or(set)
-	}
-	copy(set, deps)
-	if c.model.AddrReadsOnly {
-		set.and(x.read)
-	}
-	out.or(set)
-	deps.or(c.data.row(i))
-	c.forwarded(out, deps)
-	deps.or(c.ctrl.row(i))
-	deps.and(x.write)
-	out.or(deps)
-}
-
-// forwarded adds the reads that take their value from a marked write of their
-// own thread that the set holds.
-func (c *checker) forwarded(out, deps row) {
-	x := c.x
-	for w := deps.first(); w >= 0; w = deps.next(w + 1) {
-		if !x.write.has(w) || !x.marked.has(w) {
-			continue
-		}
-		own := x.own.row(w)
-		for r := own.first(); r >= 0; r = own.next(r + 1) {
-			if x.read.has(r) && x.rf[r] == int32(w) {
-				out.add(r)
-			}
-		}
-	}
-}
-
 // propagates computes pb and says whether it is acyclic.
 func (c *checker) propagates() bool {
 	x := c.x
@@ -384,7 +409,7 @@ func (c *checker) propagates() bool {
 	c.pbStar.clear()
 	ok := true
 	if c.hasStrong {
-		c.tmp.compose(&c.strong, &c.hbStar)
+		c.tmp.compose(c.strong, &c.hbStar)
 		c.pb.compose(&c.prop, &c.tmp)
 		for i := 0; i < x.n; i++ {
 			c.pb.row(i).and(x.marked)

@@ -18,6 +18,10 @@ type Options struct {
 	// result does not depend on it.
 	Workers int
 
+	// MaxExecutions stops counting when a test has more executions than this;
+	// its verdict is then found as with VerdictOnly. 0 means no limit.
+	MaxExecutions int64
+
 	// MaxRounds bounds the rounds of a loop with a known bound (default 1000),
 	// MaxPaths the ways through one thread (default 4096), MaxEvents the
 	// accesses and markers of one execution (default 512), MaxStates the

@@ -75,9 +75,9 @@ func (p *plainChecker) gracePeriods() {
 			}
 		}
 	}
-	p.strong.copy(&c.strong)
+	p.strong.copy(c.strong)
 	p.strong.or(&p.rcuFence)
-	p.fence.copy(&c.fence)
+	p.fence.copy(c.fence)
 	p.fence.or(&p.rcuFence)
 }
 
@@ -116,13 +116,13 @@ func (p *plainChecker) executesBefore() {
 // bounds computes which marked accesses bound plain ones.
 func (p *plainChecker) bounds() {
 	c, x := p.c, p.c.x
-	p.wPre.copy(&c.addr)
+	p.wPre.copy(c.addr)
 	p.wPre.or(&p.fence)
-	p.rPre.copy(&c.addr)
-	p.rPre.or(&c.ordered)
+	p.rPre.copy(c.addr)
+	p.rPre.or(c.ordered)
 	p.rPre.or(&x.rmbFrom)
 	p.wPost.copy(&p.fence)
-	p.rPost.copy(&c.ordered)
+	p.rPost.copy(c.ordered)
 	p.rPost.or(&x.rmbTo)
 	for i := 0; i < x.n; i++ {
 		for _, r := range []*relation{&p.wPre, &p.rPre} {

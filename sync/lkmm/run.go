@@ -2,6 +2,7 @@ package lkmm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -47,6 +48,10 @@ type Result struct {
 	// Flags are the model's other complaints, sorted: unbalanced critical
 	// sections, plain and marked accesses mixed.
 	Flags []string
+	// Complete says whether all executions were looked at. If not, States,
+	// Executions, Witnesses, Race and Flags are of those seen; the verdict is
+	// right all the same.
+	Complete bool
 }
 
 // OK says whether the quantified condition is true.
@@ -75,22 +80,21 @@ func Run(ctx context.Context, t *Test, opt Options) (*Result, error) {
 	errs := make([]error, e.opt.Workers)
 	var wg sync.WaitGroup
 	for i := range parts {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			parts[i], errs[i] = e.collect(ctx, i, anyGoal)
-		}()
+		wg.Go(func() { parts[i], errs[i] = e.collect(ctx, i, anyGoal) })
 	}
 	wg.Wait()
-	for i, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-		if i > 0 {
-			parts[0].merge(parts[i])
-		}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
-	return parts[0].result(), nil
+	for _, p := range parts[1:] {
+		parts[0].merge(p)
+	}
+	if limit := e.opt.MaxExecutions; limit > 0 && parts[0].executions > limit {
+		return e.runVerdict(ctx)
+	}
+	r := parts[0].result()
+	r.Complete = true
+	return r, nil
 }
 
 // goal limits a search to executions in which the condition holds, or fails.
@@ -126,7 +130,7 @@ func (e *engine) collect(ctx context.Context, worker int, g goal) (*collector, e
 	c := &collector{engine: e, states: map[string]*State{}}
 	s := newSearch(ctx, e, func(s *search) bool {
 		c.visit(s)
-		return c.err == nil && (g == anyGoal || c.executions == 0)
+		return c.err == nil && !c.enough(g)
 	})
 	s.goal, s.share, s.unit = g, worker, e.opt.Workers
 	if g != anyGoal {
@@ -136,6 +140,15 @@ func (e *engine) collect(ctx context.Context, worker int, g goal) (*collector, e
 		return nil, err
 	}
 	return c, c.err
+}
+
+// enough says whether the search may stop: its goal is met, or there are more
+// executions than anyone wants counted.
+func (c *collector) enough(g goal) bool {
+	if g != anyGoal {
+		return c.executions > 0
+	}
+	return c.opt.MaxExecutions > 0 && c.executions > c.opt.MaxExecutions
 }
 
 // collector sums up executions.

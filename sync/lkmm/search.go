@@ -601,11 +601,11 @@ func (s *search) startOrders() {
 	}
 	for c := range x.writes {
 		s.orders[c] = s.orders[c][:0]
-		if !x.writes[c].empty() {
+		if !s.totalOrder(x.writes[c]) {
 			s.ordered = append(s.ordered, int32(c))
 		}
 	}
-	if !s.totalOrders() && s.rejected == nil && s.check.violated() != 0 {
+	if len(s.ordered) > 0 && s.rejected == nil && s.check.violated() != 0 {
 		return
 	}
 	s.chooseOrder(0)
@@ -621,16 +621,17 @@ func (s *search) valuesKnown() bool {
 	return true
 }
 
-// totalOrders says whether the order of all writes is known already.
-func (s *search) totalOrders() bool {
+// totalOrder says whether the order of a place's writes is known already, and
+// allowed for its read-modify-writes.
+func (s *search) totalOrder(writes row) bool {
 	x := &s.x
-	for _, c := range s.ordered {
-		writes := x.writes[c]
-		for a := writes.first(); a >= 0; a = writes.next(a + 1) {
-			for b := writes.next(a + 1); b >= 0; b = writes.next(b + 1) {
-				if !x.co.has(a, b) && !x.co.has(b, a) {
-					return false
-				}
+	for a := writes.first(); a >= 0; a = writes.next(a + 1) {
+		if x.rmw[a] >= 0 {
+			return false // extendOrder looks at atomicity
+		}
+		for b := writes.next(a + 1); b >= 0; b = writes.next(b + 1) {
+			if !x.co.has(a, b) && !x.co.has(b, a) {
+				return false
 			}
 		}
 	}
