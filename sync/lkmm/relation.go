@@ -70,6 +70,22 @@ type relation struct {
 	bits []uint64
 }
 
+func (r *relation) row(i int) row { return r.bits[i*r.w : (i+1)*r.w] }
+
+func (r *relation) clear() { clear(r.bits) }
+
+func (r *relation) copy(s *relation) { copy(r.bits, s.bits) }
+
+func (r *relation) has(i, j int) bool { return r.row(i).has(j) }
+
+func (r *relation) add(i, j int) { r.row(i).add(j) }
+
+func (r *relation) or(s *relation) {
+	for i := range r.bits {
+		r.bits[i] |= s.bits[i]
+	}
+}
+
 func (r *relation) and(s *relation) {
 	for i := range r.bits {
 		r.bits[i] &= s.bits[i]
@@ -153,4 +169,3 @@ func (r *relation) irreflexive() bool {
 	}
 	return true
 }
-
