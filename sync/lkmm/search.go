@@ -743,7 +743,7 @@ func (s *search) finish() {
 		}
 	}
 	if broken != 0 {
-		if s.rejected != nil {
+		if s.rejected != nil && s.promising() {
 			s.rejected(s, broken)
 		}
 		return
