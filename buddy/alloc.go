@@ -57,10 +57,12 @@ type allocContext struct {
 // [*RequestError] for a request that the kernel would warn about.
 func (a *Allocator) AllocPages(cpu CPU, gfp GFP, order Order) (PFN, error) {
 	if order == 0 && uint(cpu) < uint(len(a.fast)) {
-		if f := &a.fast[cpu]; f.zone != nil && f.gfp == gfp {
-			if pfn, ok := a.allocFast(f); ok {
-				return pfn, nil
-			}
+		// What Alloc does where nothing needs a decision: the watermark holds
+		// and the list has a page.
+		f := &a.fast[cpu]
+		z := f.zone
+		if f.gfp == gfp && f.epoch == z.epoch && z.freePages > f.limit && f.list.n != 0 {
+			return a.allocFast(f, z), nil
 		}
 	}
 	return a.Alloc(Request{CPU: cpu, Node: NoNode, GFP: gfp, Order: order})
@@ -88,16 +90,23 @@ func (a *Allocator) Alloc(r Request) (PFN, error) {
 }
 
 // fastPath is what a CPU's last request for a single page came to, when it was
-// an ordinary one: a request with the same flags comes to the same list, as
-// long as the watermark holds and the list has a page.
+// an ordinary one: a request with the same flags comes to the same list as long
+// as the zone's epoch is the same, more than limit pages are free, and the list
+// has a page.
 type fastPath struct {
-	gfp     GFP
-	zone    *Zone
-	pcp     *pcp
-	list    *ring
-	reserve uint64
-	mt      MigrateType
-	info    uint32
+	gfp   GFP
+	zone  *Zone
+	pcp   *pcp
+	list  *ring
+	limit int64
+	epoch uint32
+	info  uint32
+	mt    MigrateType
+}
+
+// noFast is a CPU's short cut before it has one. Its epoch is not its zone's.
+func noFast() fastPath {
+	return fastPath{zone: &Zone{index: noZone}, list: &ring{}, epoch: 1}
 }
 
 // rememberFast notes the way of a single-page request for [Allocator.AllocPages]:
@@ -107,52 +116,48 @@ func (a *Allocator) rememberFast(r *Request, ac *allocContext) {
 		return
 	}
 	z := &a.zones[ac.zones[0]]
-	if a.nodes > 1 && z.node != a.cpuNode[r.CPU] {
+	if a.nodes > 1 && z.node != a.cpuNode[r.CPU] || z.boosted {
 		return
 	}
 	c := &z.pcp[r.CPU]
-	f := fastPath{gfp: r.GFP, zone: z, pcp: c, list: &c.lists[ac.mt], mt: ac.mt, reserve: z.lowmemReserve[ac.reserve]}
+	f := fastPath{gfp: r.GFP, zone: z, pcp: c, list: &c.lists[ac.mt], mt: ac.mt, epoch: z.epoch}
 	if r.GFP&GFPMovable != 0 {
 		f.info = infoMovable
 	}
-	a.fast[r.CPU] = f
-}
-
-// allocFast does what Alloc does where nothing needs a decision. It gives up,
-// with nothing changed, where something does.
-func (a *Allocator) allocFast(f *fastPath) (PFN, bool) {
-	z, c := f.zone, f.pcp
 	mark := z.watermark.Low
 	if a.profile.FreeBatch == FreeBatchCount && !z.belowHigh {
 		mark = z.watermark.High
 	}
-	need := int64(mark + z.boost + f.reserve)
+	f.limit = int64(mark + z.boost + z.lowmemReserve[ac.reserve])
 	if a.profile.HighAtomicExact {
-		need += z.freeHighatomic
+		f.limit += z.freeHighatomic
 	} else {
-		need += int64(z.reservedHighatomic)
+		f.limit += int64(z.reservedHighatomic)
 	}
 	if f.mt != Movable {
-		need += z.seenCMA()
+		f.limit += z.seenCMA()
 	}
-	if z.freePages <= need || f.list.n == 0 || z.boosted {
-		return 0, false
-	}
-	switch a.profile.FreeBatch {
-	case FreeBatchFactor:
+	a.fast[r.CPU] = f
+}
+
+// allocFast takes the head of a CPU's list.
+func (a *Allocator) allocFast(f *fastPath, z *Zone) PFN {
+	c := f.pcp
+	if a.profile.FreeBatch == FreeBatchFactor {
 		c.freeFactor >>= 1
-	case FreeBatchCount:
+	} else {
 		c.freeCount >>= 1
 	}
 	pfn := f.list.popFront()
 	c.count--
 	z.fastHits++
-	p := a.page(pfn)
+	// A page on a list has metadata.
+	p := &a.sections[pfn>>sectionShift][pfn&sectionMask]
 	p.state, p.info = pageAllocated, f.info
 	if a.hook != nil {
 		a.hook(Event{Kind: EventAlloc, PFN: PFN(pfn), MigrateType: f.mt, GFP: f.gfp})
 	}
-	return PFN(pfn), true
+	return PFN(pfn)
 }
 
 // prepare checks a request and finds its zones: prepare_alloc_pages.
@@ -270,6 +275,7 @@ func (a *Allocator) zoneAllowed(z *Zone, order int, flags allocFlags, gfp GFP, a
 			return true
 		}
 		z.belowHigh = true
+		z.epoch++
 	}
 	return flags&allocNoWatermarks != 0 ||
 		a.watermarkFast(z, order, z.mark(flags), ac.reserve, flags, gfp)
@@ -287,6 +293,7 @@ func (a *Allocator) rmqueue(z *Zone, order int, flags allocFlags, gfp GFP, ac *a
 	}
 	if z.boosted && (a.profile.BoostWakes || flags&allocKswapd != 0) {
 		z.boosted = false
+		z.epoch++
 		if a.pressure.WakeKswapd != nil {
 			a.pressure.WakeKswapd(z.node, 0, z.typ, 0)
 		}
@@ -367,15 +374,18 @@ func (a *Allocator) reserveHighatomic(z *Zone, cpu CPU, pfn uint32, order int) {
 	switch {
 	case !a.profile.ExactTypes:
 		z.reservedHighatomic += block
+		z.epoch++
 		a.setBlockType(pfn, HighAtomic)
 		a.moveFreeBlock(z, pfn, HighAtomic)
 	case order < a.pageblockOrder:
 		if a.retypeBlock(z, cpu, pfn, mt, HighAtomic) >= 0 {
 			z.reservedHighatomic += block
+			z.epoch++
 		}
 	default:
 		a.setBlockRange(pfn, order, HighAtomic)
 		z.reservedHighatomic += 1 << order
+		z.epoch++
 	}
 }
 
@@ -425,6 +435,7 @@ func (a *Allocator) unreserveBlock(z *Zone, ac *allocContext, pfn uint32, o int)
 			size = max(block, 1<<o)
 		}
 		z.reservedHighatomic -= min(size, z.reservedHighatomic)
+		z.epoch++
 	}
 	if !a.profile.ExactTypes {
 		a.setBlockType(pfn, ac.mt)

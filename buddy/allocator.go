@@ -1,6 +1,9 @@
 package buddy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Allocator is the page allocator of a simulated machine. It is a plain value
 // without goroutines; it must not be used from several goroutines at once.
@@ -96,7 +99,7 @@ func New(c Config, p Profile) (*Allocator, error) {
 		return nil, err
 	}
 	a.makeZonelists()
-	a.fast = make([]fastPath, c.CPUs)
+	a.fast = slices.Repeat([]fastPath{noFast()}, c.CPUs)
 	return a, nil
 }
 

@@ -32,7 +32,7 @@ func (a *Allocator) Free(cpu CPU, pfn PFN, order Order) error {
 // something does.
 func (a *Allocator) freeFast(f *fastPath, pfn PFN) bool {
 	i := pfn >> sectionShift
-	if i >= PFN(len(a.sections)) || a.sections[i] == nil || f.zone == nil || a.hook != nil {
+	if i >= PFN(len(a.sections)) || a.sections[i] == nil || a.hook != nil {
 		return false
 	}
 	p := &a.sections[i][pfn&sectionMask]

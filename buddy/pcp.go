@@ -235,6 +235,7 @@ func (a *Allocator) trimCount(z *Zone, c *pcp, cpu CPU, order, pindex int) {
 	a.drain(z, cpu, cpu, n, pindex)
 	if z.belowHigh && a.watermarkOK(z, 0, z.watermark.High+z.boost, a.movableIndex, 0, z.seenFree()) {
 		z.belowHigh = false
+		z.epoch++
 	}
 }
 
@@ -452,6 +453,7 @@ func (a *Allocator) FoldStats(cpu CPU) error {
 		c := &z.pcp[cpu]
 		z.freePages += c.freeDiff
 		z.freeCMA += c.cmaDiff
+		z.epoch++
 		c.freeDiff, c.cmaDiff = 0, 0
 	}
 	return nil

@@ -144,7 +144,7 @@ func Profiles() []Profile { return []Profile{Linux5_4, Linux6_1, Linux6_12, Linu
 func ProfileForRelease(release string) (Profile, error) {
 	var major, minor int
 	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n != 2 || major < 0 || minor < 0 {
-		return Profile{}, fmt.Errorf("buddy: kernel release %q: want MAJOR.MINOR...", release)
+		return Profile{}, fmt.Errorf("buddy: kernel release %q: want MAJOR.MINOR and more", release)
 	}
 	best := Linux5_4
 	for _, p := range Profiles() {

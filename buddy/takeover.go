@@ -187,7 +187,10 @@ func (a *Allocator) AllocFrom(r Request, zone int) (PFN, error) {
 
 // SetBoost sets a zone's watermark boost in pages: kswapd lowers it when it has
 // reclaimed as much.
-func (a *Allocator) SetBoost(zone int, pages uint64) { a.zones[zone].boost = pages }
+func (a *Allocator) SetBoost(zone int, pages uint64) {
+	a.zones[zone].boost = pages
+	a.zones[zone].epoch++
+}
 
 // WouldDrain says whether freeing a block to a CPU's list of a zone would reach
 // the length at which the list is drained, with the zone's reclaim state as

@@ -50,6 +50,10 @@ type Zone struct {
 
 	pcp []pcp
 
+	// epoch changes with everything that a request's watermark check adds up,
+	// but for freePages: the limits of short cuts are void then.
+	epoch uint32
+
 	stats ZoneStats
 	// fastHits counts single pages that CPUs of the zone's own node took from
 	// their lists by the short cut: a request, a page, a per-CPU hit, a NUMA
@@ -207,6 +211,7 @@ func (z *Zone) modFreeCMA(c *pcp, delta int64) {
 	x := c.cmaDiff + delta
 	if x > z.statThreshold || -x > z.statThreshold {
 		z.freeCMA += x
+		z.epoch++
 		x = 0
 	}
 	c.cmaDiff = x
@@ -225,6 +230,7 @@ func (a *Allocator) account(z *Zone, cpu CPU, delta int64, mt MigrateType) {
 		z.modFreeCMA(c, delta)
 	case HighAtomic:
 		z.freeHighatomic += delta
+		z.epoch++
 	}
 }
 

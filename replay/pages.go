@@ -14,7 +14,6 @@ type pageReplay struct {
 	t   *pageTrace
 	ops []pageOp
 	res *Result
-	cma bool
 	// got are the model's zone-level events of the operation under way.
 	got []buddy.Event
 	// zone are the operation's zone-level events; claims, for the claim hook,

@@ -69,6 +69,7 @@ type kind struct {
 
 var kinds = []kind{
 	{"pages", hasPages, Pages},
+	{"litmus", hasLitmus, Litmus},
 }
 
 // Models lists the models that can be replayed.

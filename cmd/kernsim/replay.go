@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -76,7 +77,7 @@ func completeCaptures(_ *cobra.Command, args []string, prefix string) ([]string,
 }
 
 func runReplay(cmd *cobra.Command, f replayFlags, args []string) error {
-	list, err := findTargets(cmd, args, f.model)
+	list, bad, err := findTargets(cmd, args, f.model)
 	if err != nil {
 		return err
 	}
@@ -90,25 +91,37 @@ func runReplay(cmd *cobra.Command, f replayFlags, args []string) error {
 	if err := printRows(cmd.OutOrStdout(), rows, f); err != nil {
 		return err
 	}
-	return conclude(cmd.ErrOrStderr(), list, outcomes, f.known)
+	return conclude(cmd.ErrOrStderr(), list, outcomes, bad, f.known)
 }
 
-// findTargets resolves the arguments and says what it leaves out.
-func findTargets(cmd *cobra.Command, args []string, model string) ([]target, error) {
-	if model != "" && !slices.Contains(replay.Models(), model) {
-		return nil, &usageError{fmt.Errorf("unknown model %q: want %s", model, strings.Join(replay.Models(), ", "))}
+// findTargets resolves the arguments and says what it leaves out. bad is how
+// many arguments name nothing usable; it is an error if all do.
+func findTargets(cmd *cobra.Command, args []string, model string) (list []target, bad int, err error) {
+	if model != "" && model != "all" && !slices.Contains(replay.Models(), model) {
+		return nil, 0, &usageError{fmt.Errorf("unknown model %q: want %s", model, strings.Join(replay.Models(), ", "))}
 	}
-	list, skipped, err := targets(args, model)
-	if err != nil {
-		return nil, err
+	list, skipped, faults := targets(args, model)
+	if len(list) == 0 && len(faults) > 0 {
+		return nil, 0, errors.Join(faults...)
+	}
+	for _, err := range faults {
+		fmt.Fprintf(cmd.ErrOrStderr(), "kernsim: %v\n", err)
 	}
 	for _, name := range skipped {
 		fmt.Fprintf(cmd.ErrOrStderr(), "kernsim: %s: holds nothing that can be replayed, skipped\n", name)
 	}
 	if len(list) == 0 {
-		return nil, fmt.Errorf("no capture to replay")
+		return nil, 0, fmt.Errorf("no capture to replay")
 	}
-	return list, nil
+	return list, len(faults), nil
+}
+
+// named is an error's text with the capture's name in front, if it is not in it.
+func named(name string, err error) string {
+	if strings.Contains(err.Error(), name) {
+		return err.Error()
+	}
+	return name + ": " + err.Error()
 }
 
 func printRows(w io.Writer, rows []row, f replayFlags) error {
@@ -121,17 +134,21 @@ func printRows(w io.Writer, rows []row, f replayFlags) error {
 	case f.markdown:
 		return printMarkdown(w, rows)
 	}
+	if len(rows) == 0 {
+		return nil
+	}
 	return printTable(w, rows)
 }
 
 // conclude prints the captures' errors and turns the outcomes into the
-// command's error: unusable input before differences.
-func conclude(w io.Writer, list []target, outcomes []outcome, known bool) error {
-	unusable, different := 0, false
+// command's error: unusable input before differences. bad arguments were
+// printed before.
+func conclude(w io.Writer, list []target, outcomes []outcome, bad int, known bool) error {
+	unusable, different := bad, false
 	for i := range outcomes {
 		if err := outcomes[i].err; err != nil {
 			unusable++
-			fmt.Fprintf(w, "kernsim: %s: %v\n", list[i].capture.Name, err)
+			fmt.Fprintf(w, "kernsim: %s\n", named(list[i].capture.Name, err))
 		}
 		for k := range outcomes[i].rows {
 			r := &outcomes[i].rows[k]
@@ -140,7 +157,7 @@ func conclude(w io.Writer, list []target, outcomes []outcome, known bool) error 
 	}
 	switch {
 	case unusable > 0:
-		return fmt.Errorf("%d of %d captures could not be replayed", unusable, len(list))
+		return fmt.Errorf("%d of %d captures could not be replayed", unusable, len(list)+bad)
 	case different:
 		return errDifferent
 	}
