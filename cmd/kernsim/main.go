@@ -34,6 +34,7 @@ var commands = []func() *cobra.Command{
 	newReplayCommand,
 	newReportCommand,
 	newCapturesCommand,
+	newLitmusCommand,
 }
 
 func main() {
