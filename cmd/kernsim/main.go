@@ -38,6 +38,7 @@ var commands = []func() *cobra.Command{
 	newReplayCommand,
 	newReportCommand,
 	newCapturesCommand,
+	newLitmusCommand,
 }
 
 func main() {
