@@ -1,0 +1,3 @@
+package slab
+
+type Cache struct{}
