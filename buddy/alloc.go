@@ -43,12 +43,13 @@ type allocContext struct {
 	// order of preference; preferred is the place in it to start from.
 	zones     []uint8
 	preferred int
-	// highest is the index of the highest allowed zone type.
-	highest int
-	mt      MigrateType
-	nodes   NodeMask
-	cpu     CPU
-	task    TaskFlags
+	// highest is the index of the highest allowed zone type, reserve that of
+	// the type whose lowmem reserve must be left.
+	highest, reserve int
+	mt               MigrateType
+	nodes            NodeMask
+	cpu              CPU
+	task             TaskFlags
 }
 
 // AllocPages asks for a block of 2^order pages on the CPU's own node:
@@ -56,10 +57,12 @@ type allocContext struct {
 // [*RequestError] for a request that the kernel would warn about.
 func (a *Allocator) AllocPages(cpu CPU, gfp GFP, order Order) (PFN, error) {
 	if order == 0 && uint(cpu) < uint(len(a.fast)) {
-		if f := &a.fast[cpu]; f.zone != nil && f.gfp == gfp {
-			if pfn, ok := a.allocFast(f); ok {
-				return pfn, nil
-			}
+		// What Alloc does where nothing needs a decision: the watermark holds
+		// and the list has a page.
+		f := &a.fast[cpu]
+		z := f.zone
+		if f.gfp == gfp && f.epoch == z.epoch && z.freePages > f.limit && f.list.n != 0 {
+			return a.allocFast(f, z), nil
 		}
 	}
 	return a.Alloc(Request{CPU: cpu, Node: NoNode, GFP: gfp, Order: order})
@@ -87,71 +90,74 @@ func (a *Allocator) Alloc(r Request) (PFN, error) {
 }
 
 // fastPath is what a CPU's last request for a single page came to, when it was
-// an ordinary one: a request with the same flags comes to the same list, as
-// long as the watermark holds and the list has a page.
+// an ordinary one: a request with the same flags comes to the same list as long
+// as the zone's epoch is the same, more than limit pages are free, and the list
+// has a page.
 type fastPath struct {
-	gfp     GFP
-	zone    *Zone
-	pcp     *pcp
-	list    *ring
-	reserve uint64
-	mt      MigrateType
-	info    uint32
+	gfp   GFP
+	zone  *Zone
+	pcp   *pcp
+	list  *ring
+	limit int64
+	epoch uint32
+	info  uint32
+	mt    MigrateType
+}
+
+// noFast is a CPU's short cut before it has one. Its epoch is not its zone's.
+func noFast() fastPath {
+	return fastPath{zone: &Zone{index: noZone}, list: &ring{}, epoch: 1}
 }
 
 // rememberFast notes the way of a single-page request for [Allocator.AllocPages]:
 // only from the CPU's own node, from its first zone.
 func (a *Allocator) rememberFast(r *Request, ac *allocContext) {
-	if r.Order != 0 || r.Node != NoNode || r.Nodes != 0 || ac.mt >= NumPCPTypes || len(ac.zones) == 0 {
+	if int(r.CPU) >= len(a.fast) || r.Order != 0 || r.Node != NoNode || r.Nodes != 0 || ac.mt >= NumPCPTypes || len(ac.zones) == 0 {
 		return
 	}
 	z := &a.zones[ac.zones[0]]
-	if a.nodes > 1 && z.node != a.cpuNode[r.CPU] {
+	if a.nodes > 1 && z.node != a.cpuNode[r.CPU] || z.boosted {
 		return
 	}
 	c := &z.pcp[r.CPU]
-	f := fastPath{gfp: r.GFP, zone: z, pcp: c, list: &c.lists[ac.mt], mt: ac.mt, reserve: z.lowmemReserve[ac.highest]}
+	f := fastPath{gfp: r.GFP, zone: z, pcp: c, list: &c.lists[ac.mt], mt: ac.mt, epoch: z.epoch}
 	if r.GFP&GFPMovable != 0 {
 		f.info = infoMovable
 	}
-	a.fast[r.CPU] = f
-}
-
-// allocFast does what Alloc does where nothing needs a decision. It gives up,
-// with nothing changed, where something does.
-func (a *Allocator) allocFast(f *fastPath) (PFN, bool) {
-	z, c := f.zone, f.pcp
 	mark := z.watermark.Low
 	if a.profile.FreeBatch == FreeBatchCount && !z.belowHigh {
 		mark = z.watermark.High
 	}
-	need := int64(mark + z.boost + f.reserve)
+	f.limit = int64(mark + z.boost + z.lowmemReserve[ac.reserve])
 	if a.profile.HighAtomicExact {
-		need += z.freeHighatomic
+		f.limit += z.freeHighatomic
 	} else {
-		need += int64(z.reservedHighatomic)
+		f.limit += int64(z.reservedHighatomic)
 	}
 	if f.mt != Movable {
-		need += z.freeCMA
+		f.limit += z.seenCMA()
 	}
-	if z.freePages <= need || f.list.n == 0 || z.boosted {
-		return 0, false
-	}
-	switch a.profile.FreeBatch {
-	case FreeBatchFactor:
+	a.fast[r.CPU] = f
+}
+
+// allocFast takes the head of a CPU's list.
+func (a *Allocator) allocFast(f *fastPath, z *Zone) PFN {
+	c := f.pcp
+	if a.profile.FreeBatch == FreeBatchFactor {
 		c.freeFactor >>= 1
-	case FreeBatchCount:
+	} else {
 		c.freeCount >>= 1
 	}
 	pfn := f.list.popFront()
 	c.count--
 	z.fastHits++
-	p := a.page(pfn)
+	// A page on a list has metadata.
+	p := &a.sections[pfn>>sectionShift][pfn&sectionMask]
 	p.state, p.info = pageAllocated, f.info
 	if a.hook != nil {
 		a.hook(Event{Kind: EventAlloc, PFN: PFN(pfn), MigrateType: f.mt, GFP: f.gfp})
 	}
-	return PFN(pfn), true
+	return PFN(pfn)
 }
 
 // prepare checks a request and finds its zones: prepare_alloc_pages.
@@ -186,8 +192,17 @@ func (a *Allocator) prepare(r *Request, ac *allocContext) error {
 	ac.nodes = r.Nodes
 	ac.cpu = r.CPU
 	ac.task = r.Task
-	ac.preferred = a.firstAllowed(ac, 0)
+	a.startOver(ac)
 	return nil
+}
+
+// startOver begins at the first allowed zone: first_zones_zonelist.
+func (a *Allocator) startOver(ac *allocContext) {
+	ac.preferred = a.firstAllowed(ac, 0)
+	ac.reserve = ac.highest
+	if a.profile.ClassZone && ac.preferred < len(ac.zones) {
+		ac.reserve = a.typeIndex(a.zones[ac.zones[ac.preferred]].typ)
+	}
 }
 
 // firstAllowed gives the first place in the zonelist, from i on, whose node is
@@ -256,27 +271,29 @@ func (a *Allocator) fromFreelist(gfp GFP, order int, flags allocFlags, ac *alloc
 // zoneAllowed says whether the zone's watermark lets the request through.
 func (a *Allocator) zoneAllowed(z *Zone, order int, flags allocFlags, gfp GFP, ac *allocContext) bool {
 	if a.profile.FreeBatch == FreeBatchCount && !z.belowHigh {
-		if a.watermarkFast(z, order, z.watermark.High+z.boost, ac.highest, flags, gfp) {
+		if a.watermarkFast(z, order, z.watermark.High+z.boost, ac.reserve, flags, gfp) {
 			return true
 		}
 		z.belowHigh = true
+		z.epoch++
 	}
 	return flags&allocNoWatermarks != 0 ||
-		a.watermarkFast(z, order, z.mark(flags), ac.highest, flags, gfp)
+		a.watermarkFast(z, order, z.mark(flags), ac.reserve, flags, gfp)
 }
 
 // rmqueue takes a block from a zone, through the CPU's lists if it may.
 func (a *Allocator) rmqueue(z *Zone, order int, flags allocFlags, gfp GFP, ac *allocContext) (uint32, bool) {
 	var pfn uint32
 	ok := false
-	if a.pcpOrder(order) && (!a.cma || flags&allocCMA != 0 || ac.mt != Movable) {
+	if a.pcpOrder(order) && (!a.cma || !a.profile.CMAPassesPCP || flags&allocCMA != 0 || ac.mt != Movable) {
 		pfn, ok = a.rmqueuePCP(z, ac.cpu, order, ac.mt, flags)
 	}
-	if !ok {
+	if !ok && (order > 0 || a.profile.PCPHighOrders) {
 		pfn, ok = a.rmqueueBuddy(z, order, flags, ac)
 	}
-	if z.boosted {
+	if z.boosted && (a.profile.BoostWakes || flags&allocKswapd != 0) {
 		z.boosted = false
+		z.epoch++
 		if a.pressure.WakeKswapd != nil {
 			a.pressure.WakeKswapd(z.node, 0, z.typ, 0)
 		}
@@ -290,7 +307,7 @@ func (a *Allocator) rmqueue(z *Zone, order int, flags allocFlags, gfp GFP, ac *a
 		p.info = infoMovable
 	}
 	a.countAlloc(z, ac, 1<<order, 1)
-	if flags&allocHighAtomic != 0 {
+	if order > 0 && flags&a.highAtomicFirst != 0 {
 		a.reserveHighatomic(z, ac.cpu, pfn, order)
 	}
 	return pfn, true
@@ -357,15 +374,18 @@ func (a *Allocator) reserveHighatomic(z *Zone, cpu CPU, pfn uint32, order int) {
 	switch {
 	case !a.profile.ExactTypes:
 		z.reservedHighatomic += block
+		z.epoch++
 		a.setBlockType(pfn, HighAtomic)
 		a.moveFreeBlock(z, pfn, HighAtomic)
 	case order < a.pageblockOrder:
 		if a.retypeBlock(z, cpu, pfn, mt, HighAtomic) >= 0 {
 			z.reservedHighatomic += block
+			z.epoch++
 		}
 	default:
 		a.setBlockRange(pfn, order, HighAtomic)
 		z.reservedHighatomic += 1 << order
+		z.epoch++
 	}
 }
 
@@ -415,6 +435,7 @@ func (a *Allocator) unreserveBlock(z *Zone, ac *allocContext, pfn uint32, o int)
 			size = max(block, 1<<o)
 		}
 		z.reservedHighatomic -= min(size, z.reservedHighatomic)
+		z.epoch++
 	}
 	if !a.profile.ExactTypes {
 		a.setBlockType(pfn, ac.mt)

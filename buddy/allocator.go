@@ -1,6 +1,9 @@
 package buddy
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Allocator is the page allocator of a simulated machine. It is a plain value
 // without goroutines; it must not be used from several goroutines at once.
@@ -24,6 +27,10 @@ type Allocator struct {
 	// highAtomicUsers count highatomic blocks as usable, highAtomicFirst take
 	// them first, highAtomicLast when nothing else is left.
 	reserveFlags, highAtomicUsers, highAtomicFirst, highAtomicLast allocFlags
+
+	// movableIndex is the place of ZONE_MOVABLE among the zone types, or the
+	// last.
+	movableIndex int
 
 	zones []Zone
 	// fast has each CPU's short cut for its last kind of request.
@@ -84,6 +91,7 @@ func New(c Config, p Profile) (*Allocator, error) {
 		maxOrder: int(c.MaxOrder), pageblockOrder: int(c.PageblockOrder),
 		cma: c.CMA, boostFactor: uint64(DefaultSysctl.WatermarkBoostFactor), zoneTypes: c.ZoneTypes, nodes: c.Nodes(),
 	}
+	a.movableIndex = a.typeIndex(ZoneMovable)
 	a.setFlags()
 	a.cpuNode = make([]NodeID, c.CPUs)
 	copy(a.cpuNode, c.CPUNode)
@@ -91,7 +99,7 @@ func New(c Config, p Profile) (*Allocator, error) {
 		return nil, err
 	}
 	a.makeZonelists()
-	a.fast = make([]fastPath, c.CPUs)
+	a.fast = slices.Repeat([]fastPath{noFast()}, c.CPUs)
 	return a, nil
 }
 
@@ -154,14 +162,17 @@ func (a *Allocator) makeZones() error {
 	a.sections = make([]*section, (blocks<<a.pageblockOrder+sectionMask)>>sectionShift)
 	a.zones = make([]Zone, len(c.Zones))
 	for i := range c.Zones {
-		if err := a.makeZone(i); err != nil {
-			return err
-		}
+		a.makeZone(i)
+		a.claimBlocks(&a.zones[i], a.zones[i].start, a.zones[i].end)
+	}
+	// Spans of interleaved nodes overlap; their memory does not.
+	for _, r := range c.Present {
+		a.claimBlocks(&a.zones[r.Zone], r.Start, r.End)
 	}
 	return nil
 }
 
-func (a *Allocator) makeZone(i int) error {
+func (a *Allocator) makeZone(i int) {
 	c := &a.config.Zones[i]
 	z := &a.zones[i]
 	*z = Zone{
@@ -183,18 +194,15 @@ func (a *Allocator) makeZone(i int) error {
 			p.highMin, p.highMax = p.high, p.high
 		}
 	}
-	return a.claimBlocks(z)
 }
 
-// claimBlocks notes which zone each pageblock belongs to. Zones of different
-// nodes may interleave, but not within a pageblock.
-func (a *Allocator) claimBlocks(z *Zone) error {
-	first := uint64(z.start) >> a.pageblockOrder
-	last := uint64(z.end-1) >> a.pageblockOrder
+// claimBlocks notes which zone each pageblock of a range belongs to.
+func (a *Allocator) claimBlocks(z *Zone, start, end PFN) {
+	first := uint64(start) >> a.pageblockOrder
+	last := uint64(end-1) >> a.pageblockOrder
 	for b := first; b <= last; b++ {
 		a.blockZone[b] = z.index
 	}
-	return nil
 }
 
 // makeZonelists builds each node's zonelists for each highest zone type.
@@ -255,6 +263,16 @@ func (a *Allocator) highestZone(bits GFP) int8 {
 		}
 	}
 	return best
+}
+
+// typeIndex is the place of a zone type among the machine's, or the last.
+func (a *Allocator) typeIndex(t ZoneType) int {
+	for i, have := range a.zoneTypes {
+		if have == t {
+			return i
+		}
+	}
+	return len(a.zoneTypes) - 1
 }
 
 func (a *Allocator) hasType(t ZoneType) bool {

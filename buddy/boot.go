@@ -6,6 +6,26 @@ import (
 	"math/bits"
 )
 
+// What a boot decides, in the kernel's order:
+//
+//  1. Where zones of each type can lie, from the architecture and the memory's
+//     first and last page ([Machine.limits], zones.go), and where ZONE_MOVABLE
+//     begins on each node (movable.go). A zone spans from limit to limit of its
+//     node's memory, holes included; what is present is counted without them.
+//  2. Whether pages are grouped by mobility, from the present pages.
+//  3. The free pages: memory that nothing reserves, then CMA. With them the
+//     zones' managed pages are known.
+//  4. min_free_kbytes, watermarks, thresholds and lowmem reserves from the
+//     managed pages ([ZoneParams.Init]; minfree.go, zonewmark.go,
+//     statthreshold.go, lowmem.go).
+//  5. min_free_kbytes and watermarks again if there are transparent huge pages,
+//     and the per-CPU lists' bounds from the low watermarks (pcpsize.go).
+//  6. Init sections and the initial RAM disk become free. The zones grow, but
+//     their watermarks stay; the lowmem reserves follow only since 6.16. That
+//     is why the watermarks of a running machine seldom are what its managed
+//     pages would give.
+//  7. An administrator's min_free_kbytes sets watermarks by the grown zones.
+
 // thpMinBytes is the least memory with which transparent huge pages are on by
 // default.
 const thpMinBytes = 512 << 20
@@ -15,7 +35,9 @@ type FreePhase uint8
 
 const (
 	// FreeMemblock are the pages that nothing reserved (memblock_free_all and
-	// deferred initialisation), freed in the largest aligned blocks.
+	// deferred initialisation), freed in the largest aligned blocks. On nodes
+	// with several CPUs the kernel's threads share the deferred part, so that
+	// the order of the lists is chance; here one thread does all.
 	FreeMemblock FreePhase = iota
 	// FreeHighMem are the pages of memory that the kernel does not map, freed
 	// one by one like pages that were in use, not to the lists' tails.
@@ -70,8 +92,6 @@ type Boot struct {
 	Config Config
 	// Free is what is given to the allocator, in the kernel's order.
 	Free []FreeRange
-	// Present is where each zone has memory, ascending by node and address.
-	Present []PresentRange
 	// Params are what the limits were computed from.
 	Params ZoneParams
 	// MinFreeKbytes is the final min_free_kbytes.
@@ -204,7 +224,7 @@ func (m *Machine) dmaReserve(b *Boot) uint64 {
 		return 0
 	}
 	reserved := uint64(0)
-	for _, r := range b.Present {
+	for _, r := range b.Config.Present {
 		reserved += pagesBelow(r.Start, r.End, dmaLimitX86>>12)
 	}
 	for _, r := range b.Free {
@@ -231,7 +251,7 @@ func (m *Machine) freePhys() []PhysRange {
 
 // freeMemory fills in Free, and Managed as it is when the limits are computed.
 func (m *Machine) freeMemory(b *Boot) error {
-	free := toZones(m.freePhys(), b.Present, m.pageShift(), FreeMemblock)
+	free := toZones(m.freePhys(), b.Config.Present, m.pageShift(), FreeMemblock)
 	for i := range free {
 		if b.Params.isHighMem(b.Config.Zones[free[i].Zone].Type) {
 			free[i].Phase = FreeHighMem
@@ -246,8 +266,8 @@ func (m *Machine) freeMemory(b *Boot) error {
 	if err != nil {
 		return err
 	}
-	cma := toZones(union(m.CMA), b.Present, m.pageShift(), FreeCMA)
-	init := toZones(union(m.InitMemory), b.Present, m.pageShift(), FreeInit)
+	cma := toZones(union(m.CMA), b.Config.Present, m.pageShift(), FreeCMA)
+	init := toZones(union(m.InitMemory), b.Config.Present, m.pageShift(), FreeInit)
 	for _, r := range free {
 		b.Config.Zones[r.Zone].Managed += uint64(r.End - r.Start)
 	}

@@ -24,12 +24,12 @@ func checkBoot(m *Machine, b *Boot) error {
 // the present pages, and hold all memory that the kernel can use.
 func checkPresent(m *Machine, b *Boot) error {
 	present := make([]uint64, len(b.Config.Zones))
-	for i, r := range b.Present {
+	for i, r := range b.Config.Present {
 		z := &b.Config.Zones[r.Zone]
 		if r.Start < z.StartPFN || r.End > z.StartPFN+PFN(z.Spanned) || r.Start >= r.End {
 			return fmt.Errorf("range %v lies outside of its zone", r)
 		}
-		for _, o := range b.Present[:i] {
+		for _, o := range b.Config.Present[:i] {
 			if r.Start < o.End && o.Start < r.End {
 				return fmt.Errorf("ranges %v and %v overlap", o, r)
 			}
@@ -56,7 +56,7 @@ func checkFree(b *Boot) error {
 	cma := make([]uint64, len(b.Config.Zones))
 	for i, r := range b.Free {
 		inside := false
-		for _, p := range b.Present {
+		for _, p := range b.Config.Present {
 			inside = inside || p.Zone == r.Zone && p.Start <= r.Start && r.End <= p.End
 		}
 		if !inside || r.Start >= r.End {
@@ -118,8 +118,8 @@ func checkLimits(b *Boot) error {
 }
 
 // genMachine draws machines with holes, several nodes, reserved memory and
-// ZONE_MOVABLE.
-func genMachine(t *rapid.T) *Machine {
+// ZONE_MOVABLE. No range of memory is larger than largest.
+func genMachine(t *rapid.T, largest uint64) *Machine {
 	m := &Machine{
 		Arch:        Arch(rapid.IntRange(0, numArchs-1).Draw(t, "arch")),
 		CMABuiltIn:  rapid.Bool().Draw(t, "cma"),
@@ -134,10 +134,14 @@ func genMachine(t *rapid.T) *Machine {
 	at := uint64(0)
 	for range rapid.IntRange(1, 8).Draw(t, "ranges") {
 		start := at + rapid.Uint64Range(0, 600*mib).Draw(t, "gap")
-		end := start + rapid.Uint64Range(256<<10, 3*gib).Draw(t, "size")
+		node := NodeID(rapid.IntRange(0, nodes-1).Draw(t, "node"))
+		if n := len(m.Memory); n > 0 && m.Memory[n-1].Node != node {
+			start = alignUp(start, 1<<(m.pageShift()+int(m.PageblockOrder())))
+		}
+		end := start + rapid.Uint64Range(256<<10, largest).Draw(t, "size")
 		m.Memory = append(m.Memory, MemRange{
 			PhysRange:    PhysRange{start, end},
-			Node:         NodeID(rapid.IntRange(0, nodes-1).Draw(t, "node")),
+			Node:         node,
 			Hotpluggable: rapid.Bool().Draw(t, "hotpluggable"),
 		})
 		at = end
@@ -170,7 +174,7 @@ var allPolicies = []BootPolicy{BootPolicy5_4, BootPolicy6_1, BootPolicy6_12, Boo
 
 // bootProperty boots a drawn machine.
 func bootProperty(t *rapid.T) {
-	m := genMachine(t)
+	m := genMachine(t, 3*gib)
 	policy := rapid.SampledFrom(allPolicies).Draw(t, "policy")
 	b, err := m.Boot(policy)
 	if err != nil {
@@ -409,14 +413,7 @@ func TestMachineValidateReportsAllFaults(t *testing.T) {
 		Sysctl: &Sysctl{MinFreeKbytes: -1, PCPHighFraction: 7, LowmemReserveRatio: [NumZoneTypes]int{-1}},
 	}
 	err := m.Validate()
-	var joined interface{ Unwrap() []error }
-	require.ErrorAs(t, err, &joined)
-	var fields []string
-	for _, e := range joined.Unwrap() {
-		var fault *ConfigError
-		require.ErrorAs(t, e, &fault)
-		fields = append(fields, fault.Field)
-	}
+	fields := faultFields(t, err)
 	for _, want := range []string{"Arch", "PageShift", "Memory[0]", "Memory[1].Node", "Memory", "Reserved[0]", "CPUs", "len(CPUNode)",
 		"CPUNode[0]", "len(Distances[1])", "Distances[0][1]", "MaxOrder", "HugePageOrder", "KernelCore.Percent", "KernelCore",
 		"ZoneTypes[1]", "ZoneTypes[2]", "ZoneTypes", "ReservedPages[0].Type", "InitPages[0].Type", "CMA", "Sysctl.MinFreeKbytes",

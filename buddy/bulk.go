@@ -47,12 +47,7 @@ func (a *Allocator) bulkZone(r *Request, ac *allocContext, n int) *Zone {
 		return nil
 	}
 	preferred := &a.zones[ac.zones[ac.preferred]]
-	highest := 0
-	for i, t := range a.zoneTypes {
-		if t == preferred.typ {
-			highest = i
-		}
-	}
+	highest := a.typeIndex(preferred.typ)
 	flags := bulkFlags(ac)
 	for i := ac.preferred; i < len(ac.zones); i = a.firstAllowed(ac, i+1) {
 		z := &a.zones[ac.zones[i]]

@@ -85,7 +85,7 @@ func (a *Allocator) checkFreeList(z *Zone, l *list, o int, mt MigrateType, bad f
 			return bad("PFN %d on list order %d %v is %v order %d %v zone %d", pfn, o, mt, p.state, p.order, p.mt, p.zone)
 		case pfn&(1<<o-1) != 0:
 			return bad("PFN %d on list order %d is misaligned", pfn, o)
-		case a.profile.ExactTypes && a.blockType(pfn) != mt:
+		case a.profile.ExactTypes && !a.groupingDisabled && a.blockType(pfn) != mt:
 			return bad("PFN %d on list order %d %v is in a %v pageblock", pfn, o, mt, a.blockType(pfn))
 		}
 		if o < a.pageblockOrder && o < a.maxOrder-1 {

@@ -43,6 +43,10 @@ type Config struct {
 	// Zones are the zones that have memory, by node and then by type, which is
 	// the order of /proc/zoneinfo and of all reports.
 	Zones []ZoneConfig
+	// Present is where each zone has memory. It is needed only where the spans
+	// of zones overlap, as those of interleaved nodes do; empty means that each
+	// zone may have memory in its whole span.
+	Present []PresentRange
 	// Distances[i][j] is the NUMA distance from node i to node j, 10 for a
 	// node itself. Empty means 10 and 20 (the kernel's LOCAL_DISTANCE and
 	// REMOTE_DISTANCE).
@@ -119,6 +123,7 @@ func (c *Config) Validate() error {
 	}
 	f.want(len(c.Zones) > 0, "Zones", "empty", "at least one zone")
 	c.validateOverlap(&f)
+	c.validatePresent(&f)
 	c.validateDistances(&f)
 	return errors.Join(f...)
 }
@@ -201,6 +206,30 @@ func (c *Config) validateOverlap(f *faults) {
 				fmt.Sprintf("%d (+%d)", a.StartPFN, a.Spanned),
 				"outside of Zones[%d] %d (+%d)", j, b.StartPFN, b.Spanned)
 		}
+	}
+}
+
+// validatePresent wants each range inside of its zone's span, and those of a
+// zone to add up to its present pages.
+func (c *Config) validatePresent(f *faults) {
+	if len(c.Present) == 0 {
+		return
+	}
+	present := make([]uint64, len(c.Zones))
+	for i, r := range c.Present {
+		field := fmt.Sprintf("Present[%d]", i)
+		if f.want(r.Zone >= 0 && r.Zone < len(c.Zones), field+".Zone", r.Zone, "below len(Zones) (%d)", len(c.Zones)); r.Zone < 0 || r.Zone >= len(c.Zones) {
+			continue
+		}
+		z := &c.Zones[r.Zone]
+		f.want(r.Start < r.End && r.Start >= z.StartPFN && uint64(r.End-z.StartPFN) <= z.Spanned,
+			field, fmt.Sprintf("%d to %d", r.Start, r.End), "a range in Zones[%d] %d (+%d)", r.Zone, z.StartPFN, z.Spanned)
+		if r.Start < r.End {
+			present[r.Zone] += uint64(r.End - r.Start)
+		}
+	}
+	for i, n := range present {
+		f.want(n == c.Zones[i].Present, fmt.Sprintf("Present of Zones[%d]", i), n, "Zones[%d].Present (%d)", i, c.Zones[i].Present)
 	}
 }
 

@@ -2,7 +2,8 @@ package buddy
 
 // Migrate moves the contents of the allocated pages in a range elsewhere, so
 // that they are freed (with [Allocator.Free] or the like) before it returns. It
-// returns false if a page would not move.
+// returns false if a page would not move; what counts is whether the range is
+// free then.
 type Migrate func(start, end PFN) bool
 
 // MakeCMA gives a range of reserved pages to CMA: the pageblocks get the type
@@ -37,93 +38,68 @@ func (a *Allocator) MakeCMA(start, end PFN) error {
 
 // AllocContig takes a range of page frames out of the allocator, moving what is
 // in use there away with migrate (nil: nothing can move): alloc_contig_range.
-// mt is the type of the range's pageblocks, Movable or CMA. On success the
-// range's pages are allocated single pages, to be freed one by one or with
-// [Allocator.FreeContig]. On failure ([*RangeError], ErrBusy) the pageblocks
-// have their types back; pages that were moved stay moved.
+// mt is the type that the range's pageblocks have, or get: Movable or CMA. On
+// success the range's pages are allocated single pages, to be freed one by one
+// or with [Allocator.FreeContig]. On failure ([*RangeError], ErrBusy) nothing is
+// taken, but pages that were moved stay moved, the per-CPU lists are drained and
+// pageblocks that were isolated have the type mt.
 func (a *Allocator) AllocContig(cpu CPU, start, end PFN, mt MigrateType, migrate Migrate) error {
-	z := a.zoneOf(uint64(start))
-	switch {
-	case z == nil || start >= end || end > z.end:
-		return a.pageError(start, 0, ErrOutside)
-	case uint(cpu) >= uint(len(z.pcp)):
-		return a.pageError(start, 0, ErrNoCPU)
-	case mt != Movable && mt != CMA:
+	z, err := a.rangeZone(cpu, start, end)
+	if err != nil {
+		return err
+	}
+	if mt != Movable && (mt != CMA || !a.cma) {
 		return &RangeError{Start: start, End: end, PFN: start, Reason: "only movable and CMA ranges can be taken", Err: ErrBusy}
 	}
-	types, err := a.isolateRange(cpu, start, end, mt)
-	if err != nil {
+	first, last := a.isolationBounds(z, start, end)
+	if err := a.isolateRange(z, cpu, first, last, mt); err != nil {
 		return err
 	}
 	for owner := range CPU(a.config.CPUs) {
 		a.drainZone(z, owner, cpu)
 	}
 	err = a.takeRange(z, cpu, start, end, migrate)
-	a.unisolateRange(cpu, start, types)
+	a.unisolateRange(z, cpu, first, last, mt)
 	return err
 }
 
-// isolateRange isolates all pageblocks that the range touches, or none. It
-// returns the types they had.
-func (a *Allocator) isolateRange(cpu CPU, start, end PFN, mt MigrateType) ([]MigrateType, error) {
-	block := PFN(1) << a.pageblockOrder
-	first := start &^ (block - 1)
-	var types []MigrateType
-	for pfn := first; pfn < end; pfn += block {
-		old := a.blockType(uint32(pfn))
-		if err := a.IsolateBlock(cpu, pfn, mt); err != nil {
-			a.unisolateRange(cpu, start, types)
-			return nil, err
-		}
-		types = append(types, old)
+// isolationBounds gives the first and the last pageblock to isolate for a
+// range.
+func (a *Allocator) isolationBounds(z *Zone, start, end PFN) (first, last uint32) {
+	first, _ = a.blockBounds(uint32(start))
+	last, _ = a.blockBounds(uint32(end - 1))
+	if !a.profile.WideIsolation {
+		return first, last
 	}
-	return types, nil
-}
-
-func (a *Allocator) unisolateRange(cpu CPU, start PFN, types []MigrateType) {
-	pfn := start &^ (1<<a.pageblockOrder - 1)
-	for _, mt := range types {
-		// The block is isolated, so this cannot fail.
-		_ = a.UnisolateBlock(cpu, pfn, mt)
-		pfn += 1 << a.pageblockOrder
-	}
+	block, mask := uint32(1)<<a.pageblockOrder, uint32(1)<<(a.maxOrder-1)-1
+	zoneFirst, _ := a.blockBounds(uint32(z.start))
+	zoneLast, _ := a.blockBounds(uint32(z.end - 1))
+	return max(first&^mask, zoneFirst), min(last|mask+1-block, zoneLast)
 }
 
 // takeRange empties an isolated range and takes its free blocks; what they have
 // outside of the range is freed again.
 func (a *Allocator) takeRange(z *Zone, cpu CPU, start, end PFN, migrate Migrate) error {
-	busy := func(pfn uint32) error {
-		return &RangeError{Start: start, End: end, PFN: PFN(pfn), Reason: "is in use and did not move", Err: ErrBusy}
+	if _, used := a.inUse(uint32(start), uint32(end)); used && migrate != nil {
+		migrate(start, end)
 	}
+	// Even if not all moved, the range may have become free.
 	if at, used := a.inUse(uint32(start), uint32(end)); used {
-		if migrate == nil || !migrate(start, end) {
-			return busy(at)
-		}
-		for owner := range CPU(a.config.CPUs) {
-			a.drainZone(z, owner, cpu)
-		}
-		if at, used = a.inUse(uint32(start), uint32(end)); used {
-			return busy(at)
-		}
+		return &RangeError{Start: start, End: end, PFN: PFN(at), Reason: "is in use and did not move", Err: ErrBusy}
 	}
-	outer := uint32(start)
-	if head, p := a.enclosing(outer); p != nil {
-		outer = head
-	}
-	for n := outer; n < uint32(end); {
+	outer, _ := a.enclosing(uint32(start))
+	n := outer
+	for n < uint32(end) {
 		p := a.head(n)
 		order := p.order
 		a.removeFree(z, p)
 		for i := uint32(0); i < 1<<order; i++ {
-			q := a.page(n + i)
-			*q = page{state: pageAllocated, zone: z.index, info: infoMovable}
+			*a.page(n + i) = page{state: pageAllocated, zone: z.index}
 		}
 		n += 1 << order
-		if n > uint32(end) {
-			a.freeSingles(cpu, end, PFN(n))
-		}
 	}
 	a.freeSingles(cpu, PFN(outer), start)
+	a.freeSingles(cpu, end, PFN(n))
 	return nil
 }
 
@@ -149,6 +125,9 @@ func (a *Allocator) inUse(start, end uint32) (uint32, bool) {
 // FreeContig frees the single pages of a range: free_contig_range. On an error
 // nothing changed.
 func (a *Allocator) FreeContig(cpu CPU, start, end PFN) error {
+	if start > end {
+		return a.pageError(start, 0, ErrOutside)
+	}
 	for pfn := start; pfn < end; pfn++ {
 		if _, _, err := a.freeable(cpu, pfn, 0); err != nil {
 			return err

@@ -52,6 +52,15 @@
 //   - Counters that watermarks read lag behind by what each CPU has not folded:
 //     __mod_zone_page_state.
 //
+// # What the kernel prints
+//
+// The allocator prints its state as the kernel's files and reports show it, byte
+// for byte: [Allocator.Buddyinfo], [Allocator.Pagetypeinfo], [Allocator.Zoneinfo],
+// [Allocator.VMStat] (the rows about pages), [Allocator.ExtfragIndex],
+// [Allocator.UnusableFreeIndex], [Allocator.MemInfo] and
+// [Allocator.FailureReport]. Rows and fields follow the profile's version
+// ([ProcFormat]); counters that belong to others come in a [MemStats].
+//
 // # Units, errors, cost
 //
 // Sizes are pages, addresses are page frame numbers ([PFN]), unless said

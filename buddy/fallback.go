@@ -20,7 +20,7 @@ const (
 // rmqueueZone takes a block of a migrate type from the zone, falling back to
 // other types: __rmqueue.
 func (a *Allocator) rmqueueZone(z *Zone, cpu CPU, order int, mt MigrateType, flags allocFlags, mode *rmqueueMode) (uint32, bool) {
-	if a.profile.CMABalance && flags&allocCMA != 0 && z.freeCMA > z.freePages/2 {
+	if a.profile.CMABalance && flags&allocCMA != 0 && z.seenCMA() > z.seenFree()/2 {
 		if pfn, ok := a.rmqueueSmallest(z, cpu, order, CMA); ok {
 			return pfn, true
 		}
@@ -141,6 +141,7 @@ func (a *Allocator) stealSuitable(z *Zone, pfn uint32, o int, mt MigrateType, fl
 	default:
 		if a.boost(z) && flags&allocKswapd != 0 {
 			z.boosted = true
+			z.epoch++
 		}
 		if whole && a.stealBlock(z, pfn, old, mt) {
 			return
@@ -236,6 +237,7 @@ func (a *Allocator) boost(z *Zone) bool {
 		return false
 	}
 	z.boost = min(z.boost+block, max(block, most))
+	z.epoch++
 	return true
 }
 
@@ -279,6 +281,7 @@ func (a *Allocator) claimBlock(z *Zone, cpu CPU, pfn uint32, o, order int, mt Mi
 	}
 	if a.boost(z) && flags&allocKswapd != 0 {
 		z.boosted = true
+		z.epoch++
 	}
 	start, end := a.blockBounds(pfn)
 	if !z.spans(PFN(start)) || !z.spans(PFN(end-1)) {

@@ -32,14 +32,17 @@ func (a *Allocator) Free(cpu CPU, pfn PFN, order Order) error {
 // something does.
 func (a *Allocator) freeFast(f *fastPath, pfn PFN) bool {
 	i := pfn >> sectionShift
-	if i >= PFN(len(a.sections)) || a.sections[i] == nil || f.zone == nil || a.hook != nil {
+	if i >= PFN(len(a.sections)) || a.sections[i] == nil || a.hook != nil {
 		return false
 	}
 	p := &a.sections[i][pfn&sectionMask]
-	mt := MigrateType(a.blockTypes[pfn>>a.pageblockOrder])
 	z, c := f.zone, f.pcp
-	if p.state != pageAllocated || p.order != 0 || p.zone != z.index || mt >= NumPCPTypes ||
-		c.count+1 >= c.high || z.reclaimActive {
+	if p.state != pageAllocated || p.order != 0 || p.zone != z.index || c.count+1 >= c.high || z.reclaimActive {
+		return false
+	}
+	// The page frame is one of the machine's, as it was given out.
+	mt := MigrateType(a.blockTypes[pfn>>a.pageblockOrder])
+	if mt >= NumPCPTypes {
 		return false
 	}
 	r := &c.lists[mt]
@@ -80,9 +83,11 @@ func (a *Allocator) freeable(cpu CPU, pfn PFN, order Order) (*page, *Zone, error
 	if uint(order) >= uint(a.maxOrder) {
 		return nil, nil, a.pageError(pfn, order, ErrOrder)
 	}
-	z := a.zoneOf(uint64(pfn))
+	z := a.zoneClaiming(uint64(pfn))
 	if z == nil {
-		return nil, nil, a.pageError(pfn, order, ErrOutside)
+		if z = a.zoneSharingBlock(uint64(pfn)); z == nil {
+			return nil, nil, a.pageError(pfn, order, ErrOutside)
+		}
 	}
 	if uint(cpu) >= uint(len(z.pcp)) {
 		return nil, nil, a.pageError(pfn, order, ErrNoCPU)
@@ -172,23 +177,44 @@ func (a *Allocator) splitAllocated(head uint32, from int, target uint32, order i
 // do: free_unref_page_list prepares all of them, then commits them one after
 // the other. On an error, nothing changed.
 func (a *Allocator) FreeList(cpu CPU, pfns []PFN) error {
+	if err := a.checkList(cpu, pfns); err != nil {
+		return err
+	}
+	for _, pfn := range pfns {
+		mt := a.blockType(uint32(pfn))
+		a.page(uint32(pfn)).mt = mt
+		if a.hook != nil {
+			a.hook(Event{Kind: EventFree, PFN: pfn})
+		}
+		if mt == Isolate && a.profile.IsolatedFirst {
+			if err := a.CommitFree(cpu, pfn); err != nil {
+				return err
+			}
+		}
+	}
+	for _, pfn := range pfns {
+		if a.page(uint32(pfn)).state != pagePrepared {
+			continue // was isolated
+		}
+		if err := a.CommitFree(cpu, pfn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkList marks the pages of a list as being freed. If one cannot be, all stay
+// as they were.
+func (a *Allocator) checkList(cpu CPU, pfns []PFN) error {
 	for i, pfn := range pfns {
-		if err := a.PrepareFree(cpu, pfn, 0); err != nil {
+		p, _, err := a.freeable(cpu, pfn, 0)
+		if err != nil {
 			for _, back := range pfns[:i] {
 				a.page(uint32(back)).state = pageAllocated
 			}
 			return err
 		}
-	}
-	if a.hook != nil {
-		for _, pfn := range pfns {
-			a.hook(Event{Kind: EventFree, PFN: pfn})
-		}
-	}
-	for _, pfn := range pfns {
-		if err := a.CommitFree(cpu, pfn); err != nil {
-			return err
-		}
+		p.state = pagePrepared
 	}
 	return nil
 }
@@ -201,15 +227,15 @@ func (a *Allocator) PrepareFree(cpu CPU, pfn PFN, order Order) error {
 	if err != nil {
 		return err
 	}
-	p.mt = a.blockType(uint32(pfn))
-	p.state = pagePrepared
+	// The page has left the LRU list: it can't be migrated any more.
+	p.state, p.mt, p.info = pagePrepared, a.blockType(uint32(pfn)), 0
 	return nil
 }
 
 // CommitFree puts a prepared page onto the CPU's list
 // (free_unref_page_list after mm_page_free_batched).
 func (a *Allocator) CommitFree(cpu CPU, pfn PFN) error {
-	p, z, err := a.prepared(cpu, pfn)
+	p, z, err := a.inState(cpu, pfn, pagePrepared)
 	if err != nil {
 		return err
 	}
@@ -231,19 +257,29 @@ func (a *Allocator) CommitFree(cpu CPU, pfn PFN) error {
 	return nil
 }
 
-func (a *Allocator) prepared(cpu CPU, pfn PFN) (*page, *Zone, error) {
-	z := a.zoneOf(uint64(pfn))
-	if z == nil {
-		return nil, nil, a.pageError(pfn, 0, ErrOutside)
-	}
-	if uint(cpu) >= uint(len(z.pcp)) {
-		return nil, nil, a.pageError(pfn, 0, ErrNoCPU)
+// inState gives the metadata of a block's first page that must be in a state.
+func (a *Allocator) inState(cpu CPU, pfn PFN, state pageState) (*page, *Zone, error) {
+	z, err := a.zoneFor(cpu, pfn)
+	if err != nil {
+		return nil, nil, err
 	}
 	p := a.page(uint32(pfn))
-	if p.state != pagePrepared {
+	if p.state != state {
 		return nil, nil, a.pageError(pfn, 0, ErrNotAllocated)
 	}
 	return p, z, nil
+}
+
+// zoneFor gives the zone of a page frame that a CPU works on.
+func (a *Allocator) zoneFor(cpu CPU, pfn PFN) (*Zone, error) {
+	z := a.zoneOf(uint64(pfn))
+	if z == nil {
+		return nil, a.pageError(pfn, 0, ErrOutside)
+	}
+	if uint(cpu) >= uint(len(z.pcp)) {
+		return nil, a.pageError(pfn, 0, ErrNoCPU)
+	}
+	return z, nil
 }
 
 // FreeToZone frees a block past the per-CPU lists, as happens when the CPU's
@@ -259,7 +295,7 @@ func (a *Allocator) FreeToZone(cpu CPU, pfn PFN, order Order, tail bool) error {
 	}
 	var flags freeFlags
 	if tail {
-		flags = freeToTail
+		flags = a.tailFlag()
 	}
 	p.info = 0
 	z.stats.Free += 1 << order
@@ -283,7 +319,8 @@ func (a *Allocator) Split(pfn PFN, order Order) error {
 
 // Release hands a range of reserved pages to the allocator at boot, in blocks
 // as large as alignment allows: __free_pages_core for each, at the tails of the
-// lists. The pages must be inside one zone and unknown to the allocator.
+// lists (see [Profile.FreeToTail]). The pages must be inside one zone and
+// unknown to the allocator.
 func (a *Allocator) Release(start, end PFN) error {
 	if start >= end {
 		return a.pageError(start, 0, ErrOrder)
@@ -301,10 +338,19 @@ func (a *Allocator) Release(start, end PFN) error {
 	}
 	for pfn := start; pfn < end; {
 		o := a.largestBlock(pfn, end)
-		a.freeToZone(z, 0, uint32(pfn), o, a.blockType(uint32(pfn)), freeToTail)
+		z.stats.Free += 1 << o
+		a.freeToZone(z, 0, uint32(pfn), o, a.blockType(uint32(pfn)), a.tailFlag())
 		pfn += 1 << o
 	}
 	return nil
+}
+
+// tailFlag is FPI_TO_TAIL in the kernels that know it.
+func (a *Allocator) tailFlag() freeFlags {
+	if a.profile.FreeToTail {
+		return freeToTail
+	}
+	return 0
 }
 
 // largestBlock is the largest order that starts at pfn and ends by end.

@@ -85,6 +85,9 @@ func (a *Allocator) mayMerge(pfn, buddy uint32, order int, mt MigrateType) bool 
 	if mt == bmt {
 		return true
 	}
+	if a.profile.MergeReserved {
+		return mt != Isolate && bmt != Isolate
+	}
 	if mt >= NumPCPTypes || bmt >= NumPCPTypes {
 		return false
 	}
@@ -99,15 +102,19 @@ func (a *Allocator) blockType(pfn uint32) MigrateType {
 	return MigrateType(a.blockTypes[pfn>>a.pageblockOrder])
 }
 
+// setBlockType is set_pageblock_migratetype. Where pages are not grouped by
+// mobility, all pageblocks become unmovable.
 func (a *Allocator) setBlockType(pfn uint32, mt MigrateType) {
+	if a.groupingDisabled && mt < NumPCPTypes {
+		mt = Unmovable
+	}
 	a.blockTypes[pfn>>a.pageblockOrder] = uint8(mt)
 }
 
 // setBlockRange retypes all pageblocks of a block: change_pageblock_range.
 func (a *Allocator) setBlockRange(pfn uint32, order int, mt MigrateType) {
-	b := pfn >> a.pageblockOrder
 	for i := range uint32(1) << max(order-a.pageblockOrder, 0) {
-		a.blockTypes[b+i] = uint8(mt)
+		a.setBlockType(pfn+i<<a.pageblockOrder, mt)
 	}
 }
 
@@ -121,8 +128,12 @@ func (a *Allocator) freeToZone(z *Zone, cpu CPU, pfn uint32, order int, mt Migra
 		a.freeOnePage(z, cpu, pfn, order, mt, flags)
 		return
 	}
-	// Since 6.10 blocks larger than a pageblock are freed by pageblock, each
-	// with its own type (split_large_buddy).
+	a.splitLarge(z, cpu, pfn, order, flags)
+}
+
+// splitLarge frees a block larger than a pageblock by pageblock, each with its
+// own type: split_large_buddy since 6.10.
+func (a *Allocator) splitLarge(z *Zone, cpu CPU, pfn uint32, order int, flags freeFlags) {
 	step := min(order, a.pageblockOrder)
 	for n := uint32(0); n < 1<<order; n += 1 << step {
 		a.freeOnePage(z, cpu, pfn+n, step, a.blockType(pfn+n), flags)

@@ -71,7 +71,8 @@ type Machine struct {
 	// PageShift is the base-2 logarithm of the page size: 12, 14 or 16
 	// (arm64 only); 0 means 12.
 	PageShift int
-	// Memory is all RAM, in any order, without overlaps.
+	// Memory is all RAM, in any order, without overlaps; the nodes' memory does
+	// not share pageblocks.
 	Memory []MemRange
 	// Reserved is what the kernel keeps from the page allocator for good: its
 	// image, page structures, firmware tables (memblock.reserved). It may
@@ -189,9 +190,12 @@ func (m *Machine) validateMemory(f *faults) {
 	}
 	sorted := slices.Clone(m.Memory)
 	slices.SortFunc(sorted, func(a, b MemRange) int { return cmpUint64(a.Start, b.Start) })
+	block := uint64(1) << (min(max(m.pageShift(), 0), 16) + max(int(m.PageblockOrder()), 0))
 	for i := 1; i < len(sorted); i++ {
-		f.want(sorted[i].Start >= sorted[i-1].End, "Memory", sorted[i].PhysRange,
-			"no overlap with %v", sorted[i-1].PhysRange)
+		before, r := sorted[i-1], sorted[i]
+		f.want(r.Start >= before.End, "Memory", r.PhysRange, "no overlap with %v", before.PhysRange)
+		f.want(r.Node == before.Node || before.End <= r.Start&^(block-1), "Memory", r.PhysRange,
+			"no pageblock shared with node %d, %v", before.Node, before.PhysRange)
 	}
 	validatePhysRanges(f, "Reserved", m.Reserved)
 	validatePhysRanges(f, "InitMemory", m.InitMemory)

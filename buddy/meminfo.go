@@ -2,6 +2,7 @@ package buddy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -232,8 +233,13 @@ func (m *memInfo) total(name string) uint64 {
 			}
 		}
 		return sum
-	case "free", "free_cma", "bounce":
+	case "free", "free_cma":
 		return m.a.zoneStats(zoneFields[name], m.r.Stats)
+	case "bounce":
+		if !slices.Contains(m.f.ZoneRows, NRBounce) {
+			return 0
+		}
+		return m.a.zoneStats(NRBounce, m.r.Stats)
 	case "pagetables":
 		if !strings.Contains(m.f.nodeFields, name) {
 			return m.a.zoneStats(NRZonePageTables, m.r.Stats)
@@ -305,6 +311,11 @@ func (m *memInfo) zone(z *Zone) {
 
 func (m *memInfo) zoneValue(z *Zone, name string) uint64 {
 	switch name {
+	case "bounce":
+		// Without the counter (since 6.16) the report still has the word.
+		if !slices.Contains(m.f.ZoneRows, NRBounce) {
+			return 0
+		}
 	case "boost":
 		return z.boost
 	case "min":

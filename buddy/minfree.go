@@ -31,14 +31,12 @@ func (p *ZoneParams) MinFreeKbytes(zones []ZoneConfig) int {
 	return int(min(max(root, minMinFreeKbytes), uint64(p.Policy.MaxMinFreeKbytes)))
 }
 
-// intSqrt is the integer part of the square root.
+// intSqrt is the integer part of the square root. Rounding in floating point
+// can only make it too large.
 func intSqrt(x uint64) uint64 {
 	root := uint64(math.Sqrt(float64(x)))
-	for root > 0 && (root > math.MaxUint32 || root*root > x) {
+	for root > math.MaxUint32 || root*root > x {
 		root--
-	}
-	for root < math.MaxUint32 && (root+1)*(root+1) <= x {
-		root++
 	}
 	return root
 }

@@ -64,35 +64,25 @@ func (c CoreSize) pages(total uint64, pageShift int) uint64 {
 	return c.Bytes >> pageShift
 }
 
-// movablePlan is where ZONE_MOVABLE begins on each node: the kernel's
+// movableStarts is where ZONE_MOVABLE begins on each node: the kernel's
 // zone_movable_pfn. 0 is a node without it.
-type movablePlan struct {
-	start []PFN
-}
-
-// begins says where ZONE_MOVABLE begins on a node, 0 if nowhere.
-func (p *movablePlan) begins(node NodeID) PFN {
-	if int(node) < len(p.start) {
-		return p.start[node]
-	}
-	return 0
-}
+type movableStarts []PFN
 
 // planMovable decides where ZONE_MOVABLE begins on each node, the kernel's
 // find_zone_movable_pfns_for_nodes. lowest is the first page frame that can be
 // movable: where the highest other zone begins.
-func (m *Machine) planMovable(mem []pfnRange, lowest PFN) movablePlan {
-	plan := movablePlan{start: make([]PFN, nodeCount(mem))}
+func (m *Machine) planMovable(mem []pfnRange, lowest PFN) movableStarts {
+	starts := make(movableStarts, nodeCount(mem))
 	switch required := m.requiredKernelCore(totalPages(mem)); {
 	case m.MovableNode:
-		plan.atHotpluggable(mem)
+		starts.atHotpluggable(mem)
 	case required == 0 || required >= totalPages(mem):
-		return plan
+		return starts
 	default:
-		plan.spreadKernelCore(mem, lowest, required)
+		starts.spreadKernelCore(mem, lowest, required)
 	}
-	plan.align(mem, m.maxOrder()-1)
-	return plan
+	starts.align(mem, m.maxOrder()-1)
+	return starts
 }
 
 // requiredKernelCore is how many pages must stay out of ZONE_MOVABLE; 0 if
@@ -108,10 +98,10 @@ func (m *Machine) requiredKernelCore(total uint64) uint64 {
 }
 
 // atHotpluggable begins ZONE_MOVABLE at each node's first hotpluggable memory.
-func (p *movablePlan) atHotpluggable(mem []pfnRange) {
+func (s movableStarts) atHotpluggable(mem []pfnRange) {
 	for _, r := range mem {
-		if r.hotpluggable && (p.start[r.node] == 0 || r.start < p.start[r.node]) {
-			p.start[r.node] = r.start
+		if r.hotpluggable && (s[r.node] == 0 || r.start < s[r.node]) {
+			s[r.node] = r.start
 		}
 	}
 }
@@ -119,7 +109,7 @@ func (p *movablePlan) atHotpluggable(mem []pfnRange) {
 // spreadKernelCore walks all nodes and leaves each an equal part of the
 // required pages; what small nodes cannot hold is spread over the others in
 // another round with one node less.
-func (p *movablePlan) spreadKernelCore(mem []pfnRange, lowest PFN, required uint64) {
+func (s movableStarts) spreadKernelCore(mem []pfnRange, lowest PFN, required uint64) {
 	nodes := memoryNodes(mem)
 	for usable := uint64(len(nodes)); usable > 0; usable-- {
 		share := required / usable
@@ -127,7 +117,7 @@ func (p *movablePlan) spreadKernelCore(mem []pfnRange, lowest PFN, required uint
 			if required < share {
 				share = required / usable
 			}
-			required -= p.fillNode(mem, node, lowest, share, required)
+			required -= s.fillNode(mem, node, lowest, share, required)
 		}
 		if required <= usable-1 {
 			return
@@ -138,26 +128,26 @@ func (p *movablePlan) spreadKernelCore(mem []pfnRange, lowest PFN, required uint
 // fillNode moves a node's start of ZONE_MOVABLE up by share pages of memory.
 // Memory below lowest is kernel memory anyway and counts first. It returns by
 // how much the required pages become less.
-func (p *movablePlan) fillNode(mem []pfnRange, node NodeID, lowest PFN, share, required uint64) (done uint64) {
+func (s movableStarts) fillNode(mem []pfnRange, node NodeID, lowest PFN, share, required uint64) (done uint64) {
 	take := func(pages uint64) {
 		done += min(pages, required-done)
 		share -= min(pages, share)
 	}
 	for _, r := range mem {
-		start := max(r.start, p.start[node])
+		start := max(r.start, s[node])
 		if r.node != node || start >= r.end {
 			continue
 		}
 		if start < lowest {
 			take(uint64(min(r.end, lowest) - start))
 			if r.end <= lowest {
-				p.start[node] = r.end
+				s[node] = r.end
 				continue
 			}
 			start = lowest
 		}
 		pages := min(uint64(r.end-start), share)
-		p.start[node] = start + PFN(pages)
+		s[node] = start + PFN(pages)
 		take(pages)
 		if share == 0 {
 			return done
@@ -168,11 +158,11 @@ func (p *movablePlan) fillNode(mem []pfnRange, node NodeID, lowest PFN, share, r
 
 // align begins ZONE_MOVABLE at a largest block, and drops it where that is
 // behind the node's end.
-func (p *movablePlan) align(mem []pfnRange, order Order) {
-	for node := range p.start {
-		p.start[node] = PFN(alignUp(uint64(p.start[node]), 1<<order))
-		if _, end := nodeSpan(mem, NodeID(node)); p.start[node] >= end {
-			p.start[node] = 0
+func (s movableStarts) align(mem []pfnRange, order Order) {
+	for node := range s {
+		s[node] = PFN(alignUp(uint64(s[node]), 1<<order))
+		if _, end := nodeSpan(mem, NodeID(node)); s[node] >= end {
+			s[node] = 0
 		}
 	}
 }

@@ -114,17 +114,57 @@ func (a *Allocator) peek(pfn uint32) *page {
 	return &a.sections[i][pfn&sectionMask]
 }
 
-// zoneOf gives the zone that a page frame's pageblock belongs to, or nil.
+// zoneOf gives the zone that a page frame belongs to, or nil.
 func (a *Allocator) zoneOf(pfn uint64) *Zone {
+	if z := a.zoneClaiming(pfn); z != nil {
+		return z
+	}
+	return a.zoneSharingBlock(pfn)
+}
+
+// zoneClaiming gives the zone that claims a page frame's pageblock, or nil if
+// it does not reach to the page frame. It is small enough to be inlined.
+func (a *Allocator) zoneClaiming(pfn uint64) *Zone {
 	b := pfn >> a.pageblockOrder
 	if b >= uint64(len(a.blockZone)) || a.blockZone[b] == noZone {
 		return nil
 	}
-	z := &a.zones[a.blockZone[b]]
-	if pfn < uint64(z.start) || pfn >= uint64(z.end) {
+	if z := &a.zones[a.blockZone[b]]; z.spans(PFN(pfn)) {
+		return z
+	}
+	// Zones may meet within a pageblock.
+	for i := range a.zones {
+		if a.zones[i].spans(PFN(pfn)) {
+			return &a.zones[i]
+		}
+	}
+	return nil
+}
+
+// zoneSharingBlock gives the zone of a page frame in a pageblock that another
+// zone claims: HighMem of 32-bit machines can begin anywhere. A pageblock that
+// no zone claims is a hole.
+func (a *Allocator) zoneSharingBlock(pfn uint64) *Zone {
+	if b := pfn >> a.pageblockOrder; b >= uint64(len(a.blockZone)) || a.blockZone[b] == noZone {
 		return nil
 	}
-	return z
+	for _, r := range a.config.Present {
+		if pfn >= uint64(r.Start) && pfn < uint64(r.End) {
+			return &a.zones[r.Zone]
+		}
+	}
+	if len(a.config.Present) > 0 {
+		return nil
+	}
+	block := pfn >> a.pageblockOrder
+	for i := range a.zones {
+		z := &a.zones[i]
+		atEdge := block == uint64(z.start)>>a.pageblockOrder || block == uint64(z.end-1)>>a.pageblockOrder
+		if atEdge && z.spans(PFN(pfn)) {
+			return z
+		}
+	}
+	return nil
 }
 
 // list is an intrusive, doubly linked list of blocks.

@@ -231,8 +231,9 @@ func (a *Allocator) trimCount(z *Zone, c *pcp, cpu CPU, order, pindex int) {
 		n = clamp(c.freeCount, c.batch, high-c.batch)
 	}
 	a.drain(z, cpu, cpu, n, pindex)
-	if z.belowHigh && a.watermarkOK(z, 0, z.watermark.High+z.boost, len(a.zoneTypes)-1, 0, z.freePages) {
+	if z.belowHigh && a.watermarkOK(z, 0, z.watermark.High+z.boost, a.movableIndex, 0, z.seenFree()) {
 		z.belowHigh = false
+		z.epoch++
 	}
 }
 
@@ -414,6 +415,7 @@ func (a *Allocator) FoldStats(cpu CPU) {
 		c := &z.pcp[cpu]
 		z.freePages += c.freeDiff
 		z.freeCMA += c.cmaDiff
+		z.epoch++
 		c.freeDiff, c.cmaDiff = 0, 0
 	}
 }

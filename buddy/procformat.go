@@ -21,11 +21,6 @@ type ProcFormat struct {
 	PCPBounds bool
 	// DeviceEvents: vmstat counts events of ZONE_DEVICE.
 	DeviceEvents bool
-	// SmallMovableMin: ZONE_MOVABLE has the min watermark of a HighMem zone, so
-	// that an empty one shows 32 pages (BootPolicy.CapMovableMin).
-	SmallMovableMin bool
-	// KeepEmptyReserve: also a zone without pages has lowmem reserves.
-	KeepEmptyReserve bool
 
 	// GFP prints the flags of failed requests.
 	GFP *GFPTable
@@ -85,7 +80,7 @@ const (
 // the published Ubuntu machines. Memory reports of 5.4 were at hand only as
 // parts of patches.
 var ProcFormat5_4 = ProcFormat{
-	NodeRows: nodeRows5_4, ZoneRows: zoneRows5_4, KeepEmptyReserve: true, GFP: GFPNames5_4,
+	NodeRows: nodeRows5_4, ZoneRows: zoneRows5_4, GFP: GFPNames5_4,
 	summary: lruSummary + "unevictable dirty writeback unstable/slab_reclaimable slab_unreclaimable/" +
 		"mapped shmem pagetables bounce/free free_pcp free_cma",
 	nodeFields: lruNode + "writeback_tmp unstable all_unreclaimable?",
@@ -108,7 +103,7 @@ var ProcFormat6_1 = ProcFormat{
 // 6.8 and 6.12 for the memory report; the files were read in the source only.
 var ProcFormat6_12 = ProcFormat{
 	NodeRows: nodeRows6_12, ZoneRows: zoneRows6_1, Boost: true, Promo: true, CMA: true, DeviceEvents: true,
-	SmallMovableMin: true, GFP: GFPNames6_12, summary: newSums,
+	GFP: GFPNames6_12, summary: newSums,
 	nodeFields: lruNode + "writeback_tmp kernel_stack pagetables sec_pagetables all_unreclaimable?",
 	zoneFields: "free boost min low high reserved_highatomic " + lruZone + endZone,
 }
@@ -118,7 +113,7 @@ var ProcFormat6_12 = ProcFormat{
 // report.
 var ProcFormat6_18 = ProcFormat{
 	NodeRows: nodeRows6_18, ZoneRows: zoneRows6_18, Boost: true, Promo: true, CMA: true, DeviceEvents: true,
-	PCPBounds: true, SmallMovableMin: true, GFP: GFPNames6_18, summary: newSums,
+	PCPBounds: true, GFP: GFPNames6_18, summary: newSums,
 	nodeFields: lruNode + "kernel_stack pagetables sec_pagetables all_unreclaimable? Balloon",
 	zoneFields: "free boost min low high reserved_highatomic free_highatomic " + lruZone + endZone,
 }

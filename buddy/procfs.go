@@ -97,8 +97,8 @@ func (a *Allocator) blocksByType(b []byte, n NodeID) []byte {
 // the first of its pageblock.
 func (a *Allocator) countBlocks(z *Zone) (count [NumMigrateTypes]uint64) {
 	for pfn := uint64(z.start); pfn < uint64(z.end); pfn += 1 << a.pageblockOrder {
-		if b := pfn >> a.pageblockOrder; a.blockZone[b] == z.index {
-			count[a.blockTypes[b]]++
+		if a.zoneOf(pfn) == z {
+			count[a.blockTypes[pfn>>a.pageblockOrder]]++
 		}
 	}
 	return count
@@ -134,7 +134,7 @@ func (f *ProcFormat) Zoneinfo(a *Allocator, s *MemStats) string {
 		for _, t := range a.zoneTypes {
 			z := a.nodeZone(n, t)
 			if z == nil {
-				z = f.emptyZone(a, n, t)
+				z = a.emptyZone(n, t)
 			}
 			b = fmt.Appendf(b, "Node %d, zone %8s", n, t)
 			if first && z.present > 0 {
@@ -176,28 +176,17 @@ func (a *Allocator) nodeZone(n NodeID, t ZoneType) *Zone {
 	return nil
 }
 
-const (
-	// emptyMin is the least min watermark of zones above the kernel's direct
-	// map, which even those without pages have (SWAP_CLUSTER_MAX).
-	emptyMin = 32
-	// lowReserveRatio and normalReserveRatio are the defaults of the sysctl
-	// lowmem_reserve_ratio for zones below Normal and for Normal.
-	lowReserveRatio, normalReserveRatio = 256, 32
-)
-
 // emptyZone is a zone type that a node has no memory of, with the limits that
-// the kernel still computes for it.
-func (f *ProcFormat) emptyZone(a *Allocator, n NodeID, t ZoneType) *Zone {
+// the kernel still computes for it, given its default settings.
+func (a *Allocator) emptyZone(n NodeID, t ZoneType) *Zone {
+	policy := &a.profile.Boot
 	z := &Zone{node: n, typ: t, lowmemReserve: make([]uint64, len(a.zoneTypes))}
-	if a.isHighMem(t) || t == ZoneMovable && f.SmallMovableMin {
-		z.watermark = Watermarks{Min: emptyMin, Low: emptyMin, High: emptyMin, Promo: emptyMin}
+	if a.isHighMem(t) || t == ZoneMovable && policy.CapMovableMin {
+		z.watermark = Watermarks{Min: minHighMemMin, Low: minHighMemMin, High: minHighMemMin, Promo: minHighMemMin}
 	}
-	if !f.KeepEmptyReserve || t > ZoneNormal {
+	ratio := uint64(DefaultSysctl.LowmemReserveRatio[t])
+	if policy.ClearEmptyReserve || ratio == 0 {
 		return z
-	}
-	ratio := uint64(lowReserveRatio)
-	if t == ZoneNormal {
-		ratio = normalReserveRatio
 	}
 	above := uint64(0)
 	for i, other := range a.zoneTypes {

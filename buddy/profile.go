@@ -49,6 +49,33 @@ type Profile struct {
 	// goes by its pageblock's type now, not by the type it had when it came
 	// onto the per-CPU list, and merged pageblocks take one type.
 	ExactTypes bool
+	// MergeReserved: free buddies of a pageblock or more merge whatever their
+	// types, unless one is isolated (until 5.17); since then CMA and highatomic
+	// pageblocks merge with their like only.
+	MergeReserved bool
+	// FreeToTail: pages that are handed over at boot, are cut off by
+	// AllocExact or come back from isolation go to the tails of the free lists
+	// (since 5.10).
+	FreeToTail bool
+	// IsolatedFirst: of a list of freed pages those in isolated pageblocks are
+	// freed before all others (6.1).
+	IsolatedFirst bool
+	// WideIsolation: alloc_contig_range isolates whole blocks of the largest
+	// order instead of pageblocks (until 5.18).
+	WideIsolation bool
+	// ClassZone: a request leaves the lowmem reserve of the first zone that it
+	// may use, not of the highest that its flags name (until 5.7).
+	ClassZone bool
+	// PlainReserves: a request with access to reserves loses its other
+	// allocation flags, among them the use of CMA (5.4).
+	PlainReserves bool
+	// CMAPassesPCP: movable requests that may not use CMA don't use the per-CPU
+	// lists, which can hold CMA pages (6.1).
+	CMAPassesPCP bool
+	// BoostWakes: after a fallback that boosted a watermark, the next request
+	// that takes pages from the zone wakes kswapd even if its flags don't allow
+	// that (until 6.3).
+	BoostWakes bool
 	// CMABalance: movable requests take CMA pages first while over half of
 	// the zone's free pages are CMA (since 5.7).
 	CMABalance bool
@@ -77,7 +104,8 @@ type Profile struct {
 // the zoneinfo files of 5.4 machines; no page-by-page capture of 5.4 exists.
 var Linux5_4 = Profile{
 	Name: "5.4", FreeBatch: FreeBatchFixed, BoostSmallZones: true, HarderReserve: true,
-	AtomicFlag: true,
+	AtomicFlag: true, MergeReserved: true, WideIsolation: true, ClassZone: true, PlainReserves: true,
+	BoostWakes: true,
 	Boot:       BootPolicy5_4,
 }
 
@@ -85,8 +113,8 @@ var Linux5_4 = Profile{
 // x86_64-6.1-* and pi3-* captures, every page frame and every list.
 var Linux6_1 = Profile{
 	Name: "6.1", PCPHighOrders: true, FreeBatch: FreeBatchFactor, CMABalance: true,
-	AtomicFlag: true,
-	Boot:       BootPolicy6_1,
+	AtomicFlag: true, FreeToTail: true, IsolatedFirst: true, CMAPassesPCP: true, BoostWakes: true,
+	Boot: BootPolicy6_1,
 }
 
 // Linux6_12 is kernel 6.12 with stable updates: auto-tuned per-CPU high and
@@ -95,7 +123,7 @@ var Linux6_1 = Profile{
 // FreeHighHalfMin.
 var Linux6_12 = Profile{
 	Name: "6.12", PCPHighOrders: true, FreeBatch: FreeBatchCount, Fallback: FallbackClaimSteal,
-	ExactTypes: true, CMABalance: true, HighAtomicExact: true,
+	ExactTypes: true, CMABalance: true, HighAtomicExact: true, FreeToTail: true,
 	Boot: BootPolicy6_12,
 }
 
@@ -104,7 +132,7 @@ var Linux6_12 = Profile{
 var Linux6_18 = Profile{
 	Name: "6.18", PCPHighOrders: true, FreeBatch: FreeBatchCount, FreeHighHalfMin: true,
 	Fallback: FallbackClaimSteal, ExactTypes: true, CMABalance: true, HighAtomicExact: true,
-	Boot: BootPolicy6_18,
+	FreeToTail: true, Boot: BootPolicy6_18,
 }
 
 // Profiles lists the presets, oldest first.
@@ -116,7 +144,7 @@ func Profiles() []Profile { return []Profile{Linux5_4, Linux6_1, Linux6_12, Linu
 func ProfileForRelease(release string) (Profile, error) {
 	var major, minor int
 	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n != 2 || major < 0 || minor < 0 {
-		return Profile{}, fmt.Errorf("buddy: kernel release %q: want MAJOR.MINOR...", release)
+		return Profile{}, fmt.Errorf("buddy: kernel release %q: want MAJOR.MINOR and more", release)
 	}
 	best := Linux5_4
 	for _, p := range Profiles() {

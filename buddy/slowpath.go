@@ -84,7 +84,7 @@ func (a *Allocator) slowPath(gfp GFP, order int, ac *allocContext) (uint32, bool
 	s := slow{gfp: gfp, order: order, ac: ac, prio: CompactSyncLight,
 		request: Request{CPU: ac.cpu, Order: Order(order), GFP: gfp, Nodes: ac.nodes, Task: ac.task, Node: NoNode}}
 	s.flags = a.slowFlags(gfp, order, ac)
-	ac.preferred = a.firstAllowed(ac, 0)
+	a.startOver(ac)
 	if ac.preferred == len(ac.zones) {
 		return nilPFN, false
 	}
@@ -187,7 +187,7 @@ func (a *Allocator) wakeKswapds(s *slow) {
 // blocks that are not movable. giveUp: a costly request that must not retry
 // has no chance.
 func (a *Allocator) compactFirst(s *slow) (pfn uint32, ok, giveUp bool) {
-	if s.gfp&GFPDirectReclaim == 0 || s.gfp&GFPIO == 0 || s.order == 0 ||
+	if s.gfp&GFPDirectReclaim == 0 || !a.canCompact(s) || s.order == 0 ||
 		!s.costly() && s.ac.mt == Movable || reserveAccess(s.gfp, s.ac.task) != 0 {
 		return nilPFN, false, false
 	}
@@ -201,6 +201,11 @@ func (a *Allocator) compactFirst(s *slow) (pfn uint32, ok, giveUp bool) {
 		s.prio = CompactAsync
 	}
 	return nilPFN, false, false
+}
+
+// canCompact is gfp_compaction_allowed.
+func (a *Allocator) canCompact(s *slow) bool {
+	return a.pressure.DirectCompact != nil && s.gfp.CompactionAllowed()
 }
 
 // compact is __alloc_pages_direct_compact.
@@ -221,11 +226,14 @@ func (a *Allocator) slowRound(s *slow) (pfn uint32, ok, again bool) {
 	a.wakeKswapds(s)
 	if reserve := reserveAccess(s.gfp, s.ac.task); reserve != 0 {
 		s.flags = reserve | s.flags&(allocKswapd|allocCMA)
+		if a.profile.PlainReserves {
+			s.flags = reserve
+		}
+	}
+	if s.flags&allocCPUSet == 0 {
+		// Policies are ignored.
 		s.ac.nodes = 0
-		s.ac.preferred = a.firstAllowed(s.ac, 0)
-	} else if s.flags&allocCPUSet == 0 {
-		s.ac.nodes = 0
-		s.ac.preferred = a.firstAllowed(s.ac, 0)
+		a.startOver(s.ac)
 	}
 	if pfn, ok = a.fromFreelist(s.gfp, s.order, s.flags, s.ac); ok {
 		return pfn, true, false
@@ -240,7 +248,7 @@ func (a *Allocator) slowRound(s *slow) (pfn uint32, ok, again bool) {
 	if pfn, ok = a.compact(s, s.prio); ok {
 		return pfn, true, false
 	}
-	if s.gfp&GFPNoRetry != 0 || s.costly() && (s.gfp&GFPIO == 0 || s.gfp&GFPRetryMayFail == 0) {
+	if s.gfp&GFPNoRetry != 0 || s.costly() && (!a.canCompact(s) || s.gfp&GFPRetryMayFail == 0) {
 		return nilPFN, false, false
 	}
 	if a.reclaimRetry(s, progress) || progress && a.compactRetry(s) {
@@ -276,7 +284,7 @@ func (a *Allocator) reclaimRetry(s *slow, progress bool) bool {
 		for i := a.firstAllowed(s.ac, 0); i < len(s.ac.zones); i = a.firstAllowed(s.ac, i+1) {
 			z := &a.zones[s.ac.zones[i]]
 			available := int64(a.pressure.Reclaimable(z) + z.FreePages())
-			if a.watermarkOK(z, s.order, z.watermark.Min+z.boost, s.ac.highest, s.flags, available) {
+			if a.watermarkOK(z, s.order, z.watermark.Min+z.boost, s.ac.reserve, s.flags, available) {
 				return true
 			}
 		}
@@ -285,7 +293,7 @@ func (a *Allocator) reclaimRetry(s *slow, progress bool) bool {
 }
 
 func (a *Allocator) compactRetry(s *slow) bool {
-	if s.order == 0 || s.gfp&GFPIO == 0 || a.pressure.CompactRetry == nil {
+	if s.order == 0 || !a.canCompact(s) || a.pressure.CompactRetry == nil {
 		return false
 	}
 	prio, again := a.pressure.CompactRetry(s.request, s.result, s.prio, s.compactRetries)
@@ -300,17 +308,17 @@ func (a *Allocator) mayOOM(s *slow) (pfn uint32, ok, again bool) {
 	if ok {
 		return pfn, true, false
 	}
-	if s.costly() || s.gfp&(GFPRetryMayFail|GFPThisNode) != 0 ||
-		a.zoneTypes[s.ac.highest] < ZoneNormal || a.pressure.OutOfMemory == nil {
+	if s.costly() || s.gfp&(GFPRetryMayFail|GFPThisNode) != 0 || a.zoneTypes[s.ac.highest] < ZoneNormal {
 		return nilPFN, false, false
 	}
-	if !a.pressure.OutOfMemory(s.request) {
-		return nilPFN, false, false
-	}
+	killed := a.pressure.OutOfMemory != nil && a.pressure.OutOfMemory(s.request)
 	if s.gfp&GFPNoFail != 0 {
 		if pfn, ok = a.fromFreelist(s.gfp, s.order, allocNoWatermarks, s.ac); ok {
 			return pfn, true, false
 		}
+	}
+	if !killed {
+		return nilPFN, false, false
 	}
 	if s.ac.task&TaskOOMVictim != 0 && (s.flags&allocOOM != 0 || s.gfp&GFPNoMemalloc != 0) {
 		return nilPFN, false, false

@@ -11,6 +11,7 @@ func (b *Boot) NewAllocator(p Profile) (*Allocator, error) {
 	}
 	a.groupingDisabled = !b.MobilityGrouping
 	a.boostFactor = uint64(b.Params.Sysctl.WatermarkBoostFactor)
+	a.setPresent(b.Config.Present)
 	for _, r := range b.Free {
 		if err := a.start(r); err != nil {
 			return nil, err

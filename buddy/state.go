@@ -15,7 +15,9 @@ type ZoneState struct {
 	Free [MaxOrders][NumMigrateTypes][]PFN
 	// PCP has the page lists of each CPU.
 	PCP []PCPState
-	// Blocks are the pageblocks' types, as runs in address order.
+	// Blocks are the pageblocks' types, as runs in address order. Pageblocks in
+	// no run are holes without memory; with no runs at all every pageblock of
+	// the zone is there and keeps its type.
 	Blocks []BlockRun
 	Boost  uint64
 	// ReservedHighatomic in pages.
@@ -112,8 +114,11 @@ func (a *Allocator) blockRuns(z *Zone) []BlockRun {
 	var out []BlockRun
 	last := uint64(z.end-1) >> a.pageblockOrder
 	for b := uint64(z.start) >> a.pageblockOrder; b <= last; b++ {
+		if a.blockZone[b] != z.index {
+			continue
+		}
 		t := MigrateType(a.blockTypes[b])
-		if n := len(out); n > 0 && out[n-1].Type == t {
+		if n := len(out); n > 0 && out[n-1].Type == t && uint64(out[n-1].First)>>a.pageblockOrder+out[n-1].N == b {
 			out[n-1].N++
 			continue
 		}
@@ -195,6 +200,11 @@ func (a *Allocator) restoreZone(z *Zone, s *ZoneState) error {
 }
 
 func (a *Allocator) restoreBlocks(z *Zone, runs []BlockRun) error {
+	if len(runs) == 0 {
+		return nil
+	}
+	start := uint64(z.start) >> a.pageblockOrder
+	present := make([]bool, uint64(z.end-1)>>a.pageblockOrder-start+1)
 	for _, r := range runs {
 		first := uint64(r.First) >> a.pageblockOrder
 		if r.Type >= NumMigrateTypes || first > uint64(len(a.blockTypes)) || r.N > uint64(len(a.blockTypes))-first {
@@ -202,11 +212,17 @@ func (a *Allocator) restoreBlocks(z *Zone, runs []BlockRun) error {
 		}
 		for b := first; b < first+r.N; b++ {
 			if a.blockZone[b] == z.index {
+				present[b-start] = true
 				a.blockTypes[b] = uint8(r.Type)
 				if r.Type == Isolate {
 					z.isolatedBlocks++
 				}
 			}
+		}
+	}
+	for i, have := range present {
+		if b := start + uint64(i); !have && a.blockZone[b] == z.index {
+			a.blockZone[b] = noZone
 		}
 	}
 	return nil

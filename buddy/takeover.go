@@ -118,7 +118,7 @@ func (a *Allocator) PeekPCP(r Request) (pfn PFN, pindex int, ok bool) {
 	flags := a.fastFlags(&r, &ac)
 	for i := ac.preferred; i < len(ac.zones); i = a.firstAllowed(&ac, i+1) {
 		z := &a.zones[ac.zones[i]]
-		if !a.watermarkFast(z, int(r.Order), z.mark(flags), ac.highest, flags, r.GFP) {
+		if !a.watermarkFast(z, int(r.Order), z.mark(flags), ac.reserve, flags, r.GFP) {
 			continue
 		}
 		pi := a.pindex(int(r.Order), ac.mt)
@@ -153,7 +153,7 @@ func (a *Allocator) ChooseZone(r Request) int {
 	for _, flags := range [2]allocFlags{a.fastFlags(&r, &ac), a.slowFlags(r.GFP, int(r.Order), &ac)} {
 		for i := ac.preferred; i < len(ac.zones); i = a.firstAllowed(&ac, i+1) {
 			z := &a.zones[ac.zones[i]]
-			if a.watermarkFast(z, int(r.Order), z.mark(flags), ac.highest, flags, r.GFP) {
+			if a.watermarkFast(z, int(r.Order), z.mark(flags), ac.reserve, flags, r.GFP) {
 				return int(z.index)
 			}
 		}
@@ -181,7 +181,10 @@ func (a *Allocator) AllocFrom(r Request, zone int) (PFN, error) {
 
 // SetBoost sets a zone's watermark boost in pages: kswapd lowers it when it has
 // reclaimed as much.
-func (a *Allocator) SetBoost(zone int, pages uint64) { a.zones[zone].boost = pages }
+func (a *Allocator) SetBoost(zone int, pages uint64) {
+	a.zones[zone].boost = pages
+	a.zones[zone].epoch++
+}
 
 // WouldDrain says whether freeing a block to a CPU's list of a zone would reach
 // the length at which the list is drained, with the zone's reclaim state as

@@ -56,7 +56,7 @@ func (a *Allocator) unusableFree(z *Zone, order int, flags allocFlags) int64 {
 		}
 	}
 	if flags&allocCMA == 0 {
-		n += z.freeCMA
+		n += z.seenCMA()
 	}
 	return n
 }
@@ -116,7 +116,7 @@ func (a *Allocator) hasBlock(z *Zone, order int, flags allocFlags) bool {
 // watermarkFast is zone_watermark_fast: the check of an allocation, with a
 // short cut for order 0 and leave to ignore the boost for atomic requests.
 func (a *Allocator) watermarkFast(z *Zone, order int, mark uint64, highest int, flags allocFlags, gfp GFP) bool {
-	free := z.freePages
+	free := z.seenFree()
 	if order == 0 {
 		usable := free - min(free, a.unusableFree(z, 0, flags))
 		if usable > int64(mark)+int64(z.lowmemReserve[highest]) {

@@ -50,6 +50,10 @@ type Zone struct {
 
 	pcp []pcp
 
+	// epoch changes with everything that a request's watermark check adds up,
+	// but for freePages: the limits of short cuts are void then.
+	epoch uint32
+
 	stats ZoneStats
 	// fastHits counts single pages that CPUs of the zone's own node took from
 	// their lists by the short cut: a request, a page, a per-CPU hit, a NUMA
@@ -141,6 +145,16 @@ func (z *Zone) PCPPages() uint64 {
 	return uint64(n)
 }
 
+// PCPCount is the number of pages on one CPU's lists of the zone: the count of
+// the CPU's pagesets in /proc/zoneinfo. It is 0 for a CPU that the machine does
+// not have.
+func (z *Zone) PCPCount(cpu CPU) int {
+	if cpu < 0 || int(cpu) >= len(z.pcp) {
+		return 0
+	}
+	return z.pcp[cpu].count
+}
+
 // FreeBlocks is the number of free blocks of an order, all migrate types
 // together: a column of /proc/buddyinfo.
 func (z *Zone) FreeBlocks(o Order) uint64 {
@@ -175,6 +189,13 @@ func (z *Zone) Stats() ZoneStats {
 
 func (z *Zone) spans(pfn PFN) bool { return pfn >= z.start && pfn < z.end }
 
+// seenFree and seenCMA are what zone_page_state reads of NR_FREE_PAGES and
+// NR_FREE_CMA_PAGES: without the CPUs' unfolded differences, but never less
+// than nothing.
+func (z *Zone) seenFree() int64 { return max(z.freePages, 0) }
+
+func (z *Zone) seenCMA() int64 { return max(z.freeCMA, 0) }
+
 // modFree changes NR_FREE_PAGES the way __mod_zone_page_state does: by the
 // CPU's difference, folded when it grows beyond the threshold.
 func (z *Zone) modFree(c *pcp, delta int64) {
@@ -190,6 +211,7 @@ func (z *Zone) modFreeCMA(c *pcp, delta int64) {
 	x := c.cmaDiff + delta
 	if x > z.statThreshold || -x > z.statThreshold {
 		z.freeCMA += x
+		z.epoch++
 		x = 0
 	}
 	c.cmaDiff = x
@@ -208,6 +230,7 @@ func (a *Allocator) account(z *Zone, cpu CPU, delta int64, mt MigrateType) {
 		z.modFreeCMA(c, delta)
 	case HighAtomic:
 		z.freeHighatomic += delta
+		z.epoch++
 	}
 }
 

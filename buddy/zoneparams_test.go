@@ -51,7 +51,12 @@ func TestIntSqrt(t *testing.T) {
 	for _, x := range []uint64{0, 1, 2, 3, 4, 1<<32 - 1, 1 << 32, math.MaxUint64, math.MaxUint64 - 1<<33, 1 << 63} {
 		checkSqrt(t, x)
 	}
-	rapid.Check(t, func(t *rapid.T) { checkSqrt(t, rapid.Uint64().Draw(t, "x")) })
+	rapid.Check(t, func(t *rapid.T) {
+		checkSqrt(t, rapid.Uint64().Draw(t, "x"))
+		root := rapid.Uint64Range(1, math.MaxUint32).Draw(t, "root")
+		checkSqrt(t, root*root)
+		checkSqrt(t, root*root-1)
+	})
 }
 
 func checkSqrt(t interface{ Fatalf(string, ...any) }, x uint64) {
@@ -299,19 +304,18 @@ func TestReportThatLacksAZone(t *testing.T) {
 	zones := parseMemInfo(t, "testdata/meminfo/x86-alloc-failure-6.16-rc2-steamdeck.txt", 12)[0]
 	p := params6_1()
 	p.Policy, p.THP, p.CPUs = BootPolicy6_18, THPEnabled, 8
-	var sizes []int64
-	first := int64(zones[1].reserve[2]) * 256
-	for managed := first; managed < first+256; managed += 5 {
-		normal := newRecordedZone()
-		normal.typ, normal.managed, normal.present = ZoneNormal, managed, managed
-		row := bootRow{name: "steamdeck", params: p, recorded: append(zones[:2:2], normal), keys: []string{"0/DMA", "0/DMA32", "0/Normal"},
-			grown: []int{1}, reserveNow: true}
-		if solutions, c := row.solve(); len(solutions) > 0 {
-			assert.Equal(t, comparison{facts: 16}, c)
-			sizes = append(sizes, managed)
-		}
+	normal := newRecordedZone()
+	normal.typ = ZoneNormal
+	// The reserve of DMA32 leaves 256 sizes, that of DMA against both some of them.
+	for normal.managed = int64(zones[1].reserve[2]) * 256; uint64(zones[1].managed+normal.managed)/256 != zones[0].reserve[2]; {
+		normal.managed++
 	}
-	assert.NotEmpty(t, sizes)
+	normal.present = normal.managed
+	row := bootRow{name: "steamdeck", params: p, recorded: append(zones[:2:2], normal),
+		keys: []string{"0/DMA", "0/DMA32", "0/Normal"}, grown: []int{1}, reserveNow: true}
+	solutions, c := row.solve()
+	assert.NotEmpty(t, solutions)
+	assert.Equal(t, comparison{facts: 16}, c)
 }
 
 // TestReportOfOneZone: a report about a cpuset prints one zone of many, so only

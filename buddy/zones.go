@@ -159,11 +159,11 @@ type PresentRange struct {
 // zones that ZONE_MOVABLE is cut from.
 func (m *Machine) cutZones(b *Boot, mem []pfnRange) (movable ZoneType) {
 	limits := m.limits(mem)
-	plan := m.planMovable(mem, limits.low[limits.movable])
+	starts := m.planMovable(mem, limits.low[limits.movable])
 	for _, node := range memoryNodes(mem) {
 		nodeStart, nodeEnd := nodeSpan(mem, node)
 		for _, t := range m.zoneTypes() {
-			start, end := limits.zoneSpan(t, nodeStart, nodeEnd, plan.begins(node))
+			start, end := limits.zoneSpan(t, nodeStart, nodeEnd, starts[node])
 			ranges := clip(mem, node, start, end, len(b.Config.Zones))
 			if len(ranges) == 0 {
 				continue
@@ -172,7 +172,7 @@ func (m *Machine) cutZones(b *Boot, mem []pfnRange) (movable ZoneType) {
 				Node: node, Type: t, StartPFN: start,
 				Spanned: uint64(end - start), Present: countPresent(ranges),
 			})
-			b.Present = append(b.Present, ranges...)
+			b.Config.Present = append(b.Config.Present, ranges...)
 		}
 	}
 	return limits.movable

@@ -49,7 +49,13 @@ type pageTrace struct {
 	chunks []*[chunkRecs]pageRec
 	n      int32
 	gfps   []buddy.GFP
+	// vmemmap is the address of page frame 0's struct page, once an event told
+	// it; some probes print only addresses.
+	vmemmap uint64
 }
+
+// structPageSize is the size of struct page, in bytes.
+const structPageSize = 64
 
 const (
 	chunkShift = 12
@@ -206,6 +212,9 @@ func (w *window) admit(s windowState, ev *trace.Event) (bool, windowState) {
 
 // fill takes the payload over.
 func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, cma bool) error {
+	if ev.Page.HasPFN && ev.Page.Address > ev.Page.PFN*structPageSize {
+		t.vmemmap = ev.Page.Address - ev.Page.PFN*structPageSize
+	}
 	switch ev.Kind {
 	case trace.KindMMPageAlloc:
 		g, ok := gfps[ev.Page.GFPFlags]
@@ -219,6 +228,11 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 			gfps[ev.Page.GFPFlags] = g
 		}
 		rec.gfp = g
+	case trace.KindIsolateFreePage, trace.KindMoveFreepages:
+		if t.vmemmap == 0 || ev.Page.Address < t.vmemmap {
+			return fmt.Errorf("replay: line %d: %s of page %#x: no event before it tells where the page structures lie", ev.Line, ev.Name, ev.Page.Address)
+		}
+		rec.pfn = (ev.Page.Address - t.vmemmap) / structPageSize
 	case trace.KindAllocBulk:
 		rec.gfp = uint16(len(t.gfps))
 		t.gfps = append(t.gfps, buddy.GFP(ev.Probe.GFP))

@@ -110,41 +110,54 @@ func loadPageCapture(c Capture) (*pageCapture, error) {
 	if p.meta, err = c.Meta(); err != nil {
 		return nil, err
 	}
-	if p.before, err = c.snapshot("before.ksnap"); err != nil {
-		return nil, err
-	}
-	if p.after, err = c.snapshot("after.ksnap"); err != nil {
-		return nil, err
-	}
-	extra, err := c.extra("before.ksnap_extra")
-	if err != nil {
-		return nil, err
-	}
-	cma := hasCMA(c.text("before.pagetypeinfo")) || extra != nil && slices.Contains(extra.MTNames, "CMA")
-	if p.config, p.state, err = machineOf(p.before, extra, cma); err != nil {
-		return nil, err
-	}
-	if _, p.end, err = machineOf(p.after, nil, cma); err != nil {
-		return nil, err
-	}
-	if p.profile, err = buddy.ProfileForRelease(p.before.Kernel); err != nil {
-		return nil, err
-	}
+	// Opened first, so that it is decompressed while the snapshots are read.
 	r, name, err := c.Open("trace.txt")
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
+	if err := p.readSnapshots(c); err != nil {
+		return nil, err
+	}
 	tr, err := trace.NewReader(r, name)
 	if err != nil {
 		return nil, err
 	}
-	if p.trace, err = loadPages(tr, windowOf(p.before, p.after), cma); err != nil {
+	if p.trace, err = loadPages(tr, windowOf(p.before, p.after), p.config.CMA); err != nil {
 		return nil, err
 	}
 	p.trace.findPast(&p.config, p.end)
 	p.trace.cpuNodes(&p.config)
 	return p, nil
+}
+
+// readSnapshots reads both snapshots, side by side, and makes the machine and
+// its states of them.
+func (p *pageCapture) readSnapshots(c Capture) error {
+	after := make(chan error, 1)
+	go func() {
+		var err error
+		p.after, err = c.snapshot("after.ksnap")
+		after <- err
+	}()
+	var err error
+	p.before, err = c.snapshot("before.ksnap")
+	if err := errors.Join(err, <-after); err != nil {
+		return err
+	}
+	extra, err := c.extra("before.ksnap_extra")
+	if err != nil {
+		return err
+	}
+	cma := hasCMA(c.text("before.pagetypeinfo")) || extra != nil && slices.Contains(extra.MTNames, "CMA")
+	if p.config, p.state, err = machineOf(p.before, extra, cma); err != nil {
+		return err
+	}
+	if _, p.end, err = machineOf(p.after, nil, cma); err != nil {
+		return err
+	}
+	p.profile, err = buddy.ProfileForRelease(p.before.Kernel)
+	return err
 }
 
 // windowOf says which events lie between two snapshots.

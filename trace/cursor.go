@@ -108,7 +108,16 @@ func (c *cursor) word() []byte {
 		rest = rest[:n]
 	}
 	c.i += len(rest)
-	return rest
+	return c.plain(rest)
+}
+
+// plain gives text, but leaves to the careful decoders one that may be more
+// than a value: with an equals sign in it, in quotes, or padded.
+func (c *cursor) plain(text []byte) []byte {
+	if n := len(text); n > 0 {
+		c.ok = c.ok && text[n-1] != ' ' && text[n-1] != ',' && text[0] != '"' && bytes.IndexByte(text, '=') < 0
+	}
+	return text
 }
 
 // until takes off the text before " " and words, and these too.
@@ -122,7 +131,7 @@ func (c *cursor) until(words string) []byte {
 		}
 		c.i += n + 1
 		if end := c.i - 1; c.has(words) {
-			return c.b[start:end]
+			return c.plain(c.b[start:end])
 		}
 	}
 }

@@ -51,6 +51,7 @@ type fieldScanner struct {
 	// negative at the end.
 	keyAt, valueAt int
 
+	exact      bool // values are given as they stand, quotes and commas too
 	valueStart int  // where the current value starts
 	quote      bool // the current value was in quotes
 }
@@ -113,12 +114,12 @@ func (s *fieldScanner) next() bool {
 	s.key = s.b[s.keyAt : s.valueAt-1]
 	start := s.valueAt
 	s.valueStart, s.quote = start, false
-	if start < len(s.b) && s.b[start] == '"' && s.quoted(start+1) {
+	if !s.exact && start < len(s.b) && s.b[start] == '"' && s.quoted(start+1) {
 		return true
 	}
 	end := s.findKey(start)
 	s.value = s.b[start:end]
-	if n := len(s.value); n > 0 {
+	if n := len(s.value); n > 0 && !s.exact {
 		switch s.value[n-1] {
 		case ',', '>', ' ':
 			s.trim()

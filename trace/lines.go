@@ -15,7 +15,7 @@ import (
 const MaxLine = 64 << 10
 
 // bufferSize is how much a lineReader reads at once.
-const bufferSize = 256 << 10
+const bufferSize = 64 << 10
 
 // maxEmptyReads is how often in a row a reader may give nothing and no error.
 const maxEmptyReads = 100

@@ -32,8 +32,8 @@ func fastFree(d *decoder, ev *Event) bool {
 	c, o := newCursor(d.b), &ev.Object
 	d.fastSite(&c, o)
 	if c.ok && c.has(" name=") {
-		o.Name = d.texts.get(c.b[c.i:])
-		return true
+		o.Name = d.texts.get(c.plain(c.b[c.i:]))
+		return c.ok
 	}
 	return c.done()
 }

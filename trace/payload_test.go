@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"bytes"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -41,8 +40,8 @@ var samples = []struct {
 		Event{Object: Object{CallSite: "a+0x1/0x2", Ptr: 0xffff888100dd2000, BytesReq: 1, BytesAlloc: 8, GFPFlags: "none"}}},
 	{KindKfree, "call_site=security_cred_free+0x3c/0x50 ptr=ff11000004a00870",
 		Event{Object: Object{CallSite: "security_cred_free+0x3c/0x50", Ptr: 0xff11000004a00870}}},
-	{KindKmemCacheFree, "call_site=__fput+0x141/0x2a0 ptr=ffff8881f1682768 name=lsm file=cache",
-		Event{Object: Object{CallSite: "__fput+0x141/0x2a0", Ptr: 0xffff8881f1682768, Name: "lsm file=cache"}}},
+	{KindKmemCacheFree, "call_site=__fput+0x141/0x2a0 ptr=ffff8881f1682768 name=lsm file cache",
+		Event{Object: Object{CallSite: "__fput+0x141/0x2a0", Ptr: 0xffff8881f1682768, Name: "lsm file cache"}}},
 	{KindRSSStat, "mm_id=4012352563 curr=1 type=MM_ANONPAGES size=-4096B", Event{RSS: RSSStat{MMID: 4012352563, Curr: 1, Type: "MM_ANONPAGES", Size: -4096}}},
 
 	{KindKsnapMark, "(ksnap_mark+0x0/0x1c [ksnap]) seq=2147483649", Event{Probe: Probe{Where: "(ksnap_mark+0x0/0x1c [ksnap])", Seq: 1<<31 | 1}}},
@@ -294,9 +293,6 @@ func bothWays(kind Kind, args []byte) (fast, slow Event, ok bool) {
 	p.fast = nil
 	slow = Event{Kind: kind, Args: args}
 	d.decode(&p, &slow)
-	if kind == KindKmemCacheFree && bytes.ContainsRune([]byte(fast.Object.Name), '=') {
-		ok = false // only the fast way knows that the name is last
-	}
 	return fast, slow, ok
 }
 
@@ -340,7 +336,7 @@ func drawEvent(t *rapid.T) Event {
 		ev.Object = Object{CallSite: word.Draw(t, "site"), Ptr: u64.Draw(t, "ptr"), BytesReq: u64.Draw(t, "req"), BytesAlloc: u64.Draw(t, "alloc"),
 			GFPFlags: word.Draw(t, "gfp"), Node: i32.Draw(t, "node"), Accounted: rapid.Bool().Draw(t, "accounted")}
 	case KindKmemCacheFree:
-		ev.Object = Object{CallSite: word.Draw(t, "site"), Ptr: u64.Draw(t, "ptr"), Name: comm.Draw(t, "name")}
+		ev.Object = Object{CallSite: word.Draw(t, "site"), Ptr: u64.Draw(t, "ptr"), Name: rapid.StringMatching(`[a-zA-Z0-9:-]{1,20}( [a-z]{1,4})?`).Draw(t, "name")}
 	case KindSchedSwitch:
 		ev.Switch = Switch{comm.Draw(t, "prev"), pid.Draw(t, "ppid"), i32.Draw(t, "pprio"), word.Draw(t, "state"), comm.Draw(t, "next"), pid.Draw(t, "npid"), i32.Draw(t, "nprio"), "", ""}
 	case KindSchedStatRuntime:

@@ -18,7 +18,8 @@ type Reader struct {
 	comms  interner    // task names
 	texts  interner    // texts of the payloads
 	dec    decoder
-	ctx    context // of the current line
+	ctx    [2]context // of the current line and of the event before
+	cur    int        // which of them is the event's
 	header Header
 	lost   uint64
 	err    error // what every further Read gives
@@ -26,7 +27,8 @@ type Reader struct {
 	returned KindSet // what Read returns
 	decoded  KindSet // whose Args are decoded
 	stackOf  bool    // the event before was returned, so its stack's frames are too
-	form     Form    // of the event before
+	comm     string  // of the event before, if it was returned
+	flags    Flags   // of the event before, if it was returned
 }
 
 // tokenName is what a printed event name stands for.
@@ -134,27 +136,29 @@ func (r *Reader) readLine(line []byte, ev *Event) (done bool, err error) {
 		r.readComment(line)
 		return false, nil
 	}
-	c := &r.ctx
+	c := &r.ctx[1-r.cur]
 	if !parseContext(line, c) {
 		return r.readOther(line, ev)
 	}
+	r.cur = 1 - r.cur
 	t, args, err := r.name(line, c.next)
 	if err != nil {
 		return false, err
 	}
 	r.events[t.event].N++
-	r.form = c.form
 	r.stackOf = r.returned.Has(t.kind)
 	if !r.stackOf {
 		return false, nil
 	}
+	r.comm, r.flags = r.comms.get(c.comm), Flags{}
+	copy(r.flags[:], c.flags)
 	r.fill(ev, c)
 	ev.Kind, ev.Name, ev.System = t.kind, t.name, t.system
 	ev.Args = args
 	return true, r.decode(ev)
 }
 
-// fill copies a line's context into ev.
+// fill copies the context of the event before, or of the current one, into ev.
 func (r *Reader) fill(ev *Event, c *context) {
 	if p := payloadOf(ev.Kind); p.clear != nil {
 		p.clear(ev)
@@ -162,9 +166,7 @@ func (r *Reader) fill(ev *Event, c *context) {
 	ev.Line = r.lines.line
 	ev.Time, ev.Stamp, ev.Form = c.time, c.stamp, c.form
 	ev.CPU, ev.PID, ev.TGID, ev.Lost = c.cpu, c.pid, c.tgid, 0
-	ev.Comm = r.comms.get(c.comm)
-	ev.Flags = Flags{}
-	copy(ev.Flags[:], c.flags)
+	ev.Comm, ev.Flags = r.comm, r.flags
 }
 
 // decode fills ev's payload if it is wanted.
@@ -268,7 +270,7 @@ func (r *Reader) readOther(line []byte, ev *Event) (done bool, err error) {
 		return false, nil
 	case bytes.HasPrefix(text, []byte("=> ")):
 		return r.readFrame(text[3:], ev), nil
-	case r.form == FormPerf && isPerfFrame(line):
+	case r.ctx[r.cur].form == FormPerf && isPerfFrame(line):
 		return r.readFrame(bytes.TrimLeft(line, " \t"), ev), nil
 	case bytes.HasPrefix(text, []byte("CPU:")):
 		if c, n, ok := parseLost(text[4:]); ok {
@@ -290,19 +292,19 @@ func (r *Reader) readOther(line []byte, ev *Event) (done bool, err error) {
 // fillLost makes ev a report of n lost events on a CPU. It has no time.
 func (r *Reader) fillLost(ev *Event, cpu int32, n uint64) {
 	r.fill(ev, &context{cpu: cpu, pid: -1, tgid: -1})
+	ev.Comm, ev.Flags = "", Flags{}
 	ev.Kind, ev.Name, ev.System, ev.Args = KindLost, kindNames[KindLost], "", nil
 	ev.Lost = n
 }
 
-// readFrame reads a stack's frame: ev stays the event before but for its kind.
+// readFrame reads a stack's frame: all but its kind and text are those of the
+// event before.
 func (r *Reader) readFrame(symbol []byte, ev *Event) (done bool) {
 	if !r.stackOf || !r.returned.Has(KindStackFrame) {
 		return false
 	}
-	if p := payloadOf(ev.Kind); p.clear != nil {
-		p.clear(ev)
-	}
-	ev.Line, ev.Kind, ev.Name, ev.System = r.lines.line, KindStackFrame, kindNames[KindStackFrame], ""
+	r.fill(ev, &r.ctx[r.cur])
+	ev.Kind, ev.Name, ev.System = KindStackFrame, kindNames[KindStackFrame], ""
 	ev.Args = symbol
 	return true
 }

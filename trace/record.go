@@ -48,6 +48,9 @@ var listMarks = map[string]string{
 	"nodepartial": ":", "sheaf": ":", "barnsheaf": ":", "slab": " freelist:",
 }
 
+// notedWords are the records with a text before their fields.
+var notedWords = map[string]bool{"ksnap": true, "ksnap_extra": true, "barnsheaf": true}
+
 // split takes line apart.
 func (r *record) split(line []byte) {
 	word, _, _ := bytes.Cut(line, []byte(" "))
@@ -66,7 +69,11 @@ func (r *record) split(line []byte) {
 		}
 	}
 	s := newFieldScanner(head[min(len(word)+1, len(head)):])
+	s.exact = true
 	r.note = string(s.lead)
+	if r.note != "" && !notedWords[r.word] {
+		r.fail(s.lead, "fields after "+r.word)
+	}
 	for s.next() {
 		r.fields = append(r.fields, recordField{key: s.key, value: s.value})
 	}

@@ -194,3 +194,23 @@ type SnapshotSlab struct {
 	Frozen   bool
 	Freelist []uint64 // addresses, next first
 }
+
+// Zone gives a zone of a node by name, nil if there is none.
+func (s *Snapshot) Zone(node int, name string) *SnapshotZone {
+	for i := range s.Zones {
+		if z := &s.Zones[i]; z.Node == node && z.Name == name {
+			return z
+		}
+	}
+	return nil
+}
+
+// Cache gives a cache by name, nil if there is none.
+func (s *Snapshot) Cache(name string) *SnapshotCache {
+	for i := range s.Caches {
+		if c := &s.Caches[i]; c.Name == name {
+			return c
+		}
+	}
+	return nil
+}

@@ -106,7 +106,9 @@ func (s *snapshotReader) header() error {
 		p.TriggerPFN = r.pages("trigger_pfn")
 		p.TriggerOrder = r.int("trigger_order", maxOrders)
 		p.TriggerMT = r.int("trigger_mt", maxMigrateType)
-		p.CPU = r.int("cpu", maxCPU)
+		if r.has("cpu") {
+			p.CPU = r.int("cpu", maxCPU)
+		}
 	}
 	p.Unknown = r.unknown(p.Unknown)
 	return r.err

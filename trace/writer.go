@@ -219,12 +219,22 @@ func appendRight(b []byte, s string, width int) []byte {
 // appendIntRight writes v with spaces before it up to width.
 func appendIntRight(b []byte, v int64, width int) []byte {
 	start := len(b)
-	b = appendInt(b, v)
+	return padLeft(appendInt(b, v), start, width)
+}
+
+// appendUintRight writes v with spaces before it up to width.
+func appendUintRight(b []byte, v uint64, width int) []byte {
+	start := len(b)
+	return padLeft(appendUint(b, v), start, width)
+}
+
+// padLeft moves what b has from start on to the right, up to width.
+func padLeft(b []byte, start, width int) []byte {
 	missing := width - (len(b) - start)
 	if missing <= 0 {
 		return b
 	}
-	b = append(b, "                    "[:missing]...)
+	b = append(b, "            "[:missing]...)
 	copy(b[start+missing:], b[start:])
 	for i := range missing {
 		b[start+i] = ' '
@@ -272,13 +282,13 @@ func appendFlags(b []byte, f Flags) []byte {
 func appendTime(b []byte, ev *Event, width int) []byte {
 	switch ev.Stamp {
 	case StampTicks:
-		return appendIntRight(b, int64(ev.Time), width+7)
+		return appendUintRight(b, ev.Time, width+7)
 	case StampNano:
-		b = appendIntRight(b, int64(ev.Time/1e9), width)
+		b = appendUintRight(b, ev.Time/1e9, width)
 		return appendDecimals(append(b, '.'), ev.Time%1e9, 9)
 	}
 	us := ev.Time/1000 + (ev.Time%1000+500)/1000
-	b = appendIntRight(b, int64(us/1e6), width)
+	b = appendUintRight(b, us/1e6, width)
 	return appendDecimals(append(b, '.'), us%1e6, 6)
 }
 

@@ -1,0 +1,96 @@
+// Command kernsim replays captures of real Linux kernels through the models and
+// shows where they are equal and where not.
+//
+//	kernsim report            replay the embedded captures, write an HTML page
+//	kernsim replay PATH...    replay captures, print a table or JSON
+//	kernsim captures          list the embedded captures and where they come from
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitExact       = 0
+	exitDifferent   = 1
+	exitUnusable    = 2
+	exitInterrupted = 130
+)
+
+// errDifferent says that a model and a kernel differ. What differs is printed
+// where it is found.
+var errDifferent = errors.New("model and kernel differ")
+
+// commands are the constructors of all commands.
+var commands = []func() *cobra.Command{
+	newReplayCommand,
+	newReportCommand,
+	newCapturesCommand,
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings as arguments.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	switch {
+	case err == nil:
+		return exitExact
+	case errors.Is(err, errDifferent):
+		return exitDifferent
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "kernsim: interrupted")
+		return exitInterrupted
+	}
+	fmt.Fprintf(stderr, "kernsim: %v\n", err)
+	var usage *usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
+	}
+	return exitUnusable
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kernsim",
+		Short: "Linux's memory allocators and schedulers, replayed and compared with real kernels",
+		Long: `kernsim simulates the Linux kernel's page allocator, and shows that it is equal
+to the kernel's: it replays captures of real kernels event by event and compares
+every answer.
+
+Exit codes: 0 exact, 1 model and kernel differ, 2 unusable input or wrong usage,
+130 interrupted. Colours are off if NO_COLOR is set or the output is no terminal.`,
+		Example: `  kernsim report                   # replay all embedded captures, write a page with graphs
+  kernsim replay --json DIR        # replay a capture folder of yours
+  kernsim captures                 # what is embedded, and where it comes from
+  source <(kernsim completion bash)`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	for _, make := range commands {
+		root.AddCommand(make())
+	}
+	return root
+}
+
+// usageError is a wrong use of the command line.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }

@@ -1,0 +1,193 @@
+package viz
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/kernsim/kernsim/buddy"
+)
+
+// PageRecorder collects what the page allocator's graphs show. Its zero value is
+// ready; pass its Observe to replay.Options, or call it between requests.
+type PageRecorder struct {
+	ns []uint64
+	// free[o] are the numbers of free blocks of order o, of the whole machine.
+	free  [][]float64
+	zones []zoneSamples
+	// pcp[cpu] are the pages on the CPU's lists, all zones together.
+	pcp    [][]float64
+	before []ZoneMap
+	// last is the allocator seen last, to read its final state.
+	last *buddy.Allocator
+}
+
+// zoneSamples are the samples of one zone; of the indexes by order.
+type zoneSamples struct {
+	pages              []float64
+	unusable, external [][]float64
+}
+
+// add takes a sample of a zone and adds its free blocks to the total.
+func (s *zoneSamples) add(z *buddy.Zone, total []uint64) {
+	if s.unusable == nil {
+		s.unusable, s.external = make([][]float64, len(total)), make([][]float64, len(total))
+	}
+	s.pages = append(s.pages, float64(z.FreePages()))
+	for o := range total {
+		order := buddy.Order(o)
+		total[o] += z.FreeBlocks(order)
+		s.unusable[o] = append(s.unusable[o], float64(z.UnusableIndex(order))/1000)
+		index := math.NaN()
+		if v := z.FragmentationIndex(order); v != wouldSucceed {
+			index = max(float64(v)/1000, 0)
+		}
+		s.external[o] = append(s.external[o], index)
+	}
+}
+
+// wouldSucceed is the fragmentation index of a request that can be met.
+const wouldSucceed = -1000
+
+// Observe takes a sample at a time in nanoseconds, not before the last one's.
+// Another allocator than the last time starts a new recording.
+func (r *PageRecorder) Observe(ns uint64, a *buddy.Allocator) {
+	config := a.Config()
+	if r.last != a {
+		*r = PageRecorder{last: a}
+		r.before = MapOf(a)
+		r.free = make([][]float64, config.MaxOrder)
+		r.pcp = make([][]float64, config.CPUs)
+		r.zones = make([]zoneSamples, a.NumZones())
+	}
+	if n := len(r.ns); n > 0 {
+		ns = max(ns, r.ns[n-1])
+	}
+	r.ns = append(r.ns, ns)
+	total := make([]uint64, len(r.free))
+	for z := range r.zones {
+		r.zones[z].add(a.Zone(z), total)
+	}
+	for o := range total {
+		r.free[o] = append(r.free[o], float64(total[o]))
+	}
+	for cpu := range r.pcp {
+		n := 0
+		for z := range r.zones {
+			n += a.Zone(z).PCPCount(buddy.CPU(cpu))
+		}
+		r.pcp[cpu] = append(r.pcp[cpu], float64(n))
+	}
+}
+
+// Figure is a graph with what to know about it.
+type Figure struct {
+	// ID is short and unique among a recorder's figures; it can name a file.
+	ID string
+	// Caption tells a student in a sentence how to read it.
+	Caption string
+	SVG     []byte
+}
+
+// Figures draws everything that was recorded; source is printed under each
+// graph. It gives none if nothing was.
+func (r *PageRecorder) Figures(source string) []Figure {
+	if r.last == nil {
+		return nil
+	}
+	z := r.busiest()
+	return []Figure{
+		{"free-blocks", "How many free blocks of each order (size) the zones' free lists hold, as in /proc/buddyinfo: " +
+			"an allocation takes the smallest block that is large enough and splits it, a free merges neighbours (buddies) to larger ones.", r.freeBlocks(source)},
+		{"pcp", "Pages that wait on each CPU's own lists: most requests for single pages are served from there, without the zone's lock; " +
+			"an empty list is refilled by a batch, a full one is drained.", r.pcpLists(source)},
+		{"map-before", "Before: each cell is a pageblock, its colour the migrate type that the kernel keeps together there, stronger the more of it is in use.",
+			r.blockMap("Memory map before", r.before, source)},
+		{"map-after", "After: unmovable pages (which can never be moved out of the way) should stay within few pageblocks, so that large blocks remain elsewhere.",
+			r.blockMap("Memory map after", MapOf(r.last), source)},
+		{"unusable", "Which part of the free memory is useless for a request of an order because it lies in smaller blocks (0 none, 1 all).",
+			r.unusable(z, source)},
+		{"extfrag", "Why a request of an order would fail: towards 0 for lack of memory, towards 1 because of fragmentation, where compaction helps; " +
+			"grey means that it would succeed.", r.external(z, source)},
+	}
+}
+
+// busiest is the zone whose free lists changed most: there the fragmentation
+// indexes are worth looking at.
+func (r *PageRecorder) busiest() int {
+	best, most := 0, -1.0
+	for z := range r.zones {
+		changed := 0.0
+		pages := r.zones[z].pages
+		for i := 1; i < len(pages); i++ {
+			changed += math.Abs(pages[i] - pages[i-1])
+		}
+		if changed > most {
+			best, most = z, changed
+		}
+	}
+	return best
+}
+
+func (r *PageRecorder) zoneName(z int) string {
+	zone := r.last.Zone(z)
+	return fmt.Sprintf("node %d, zone %v", zone.Node(), zone.Type())
+}
+
+// orderName gives an order and its size.
+func (r *PageRecorder) orderName(o int) string {
+	return fmt.Sprintf("%d (%s)", o, sizeText(uint64(r.pageKB())<<o))
+}
+
+func (r *PageRecorder) pageKB() int { return 1 << (r.last.Config().PageShift - 10) }
+
+func (r *PageRecorder) freeBlocks(source string) []byte {
+	x, label := timeAxis(r.ns)
+	g := Rows{Frame: Frame{"Free blocks by order", source}, X: x, XLabel: label, RowsLabel: "order (size)", ValueLabel: "blocks, min–max"}
+	for o := range r.free {
+		g.Rows = append(g.Rows, Row{Name: r.orderName(o), Y: r.free[o], Shade: float64(o) / float64(max(len(r.free)-1, 1))})
+	}
+	return g.SVG()
+}
+
+func (r *PageRecorder) pcpLists(source string) []byte {
+	x, label := timeAxis(r.ns)
+	g := Lines{Frame: Frame{"Per-CPU page lists", source}, X: x, XLabel: label, Y: Axis{Label: "pages on the CPU's lists", FromZero: true}}
+	for cpu := range r.pcp {
+		g.Series = append(g.Series, Series{Name: fmt.Sprintf("CPU %d", cpu), Y: r.pcp[cpu]})
+	}
+	return g.SVG()
+}
+
+func (r *PageRecorder) blockMap(title string, zones []ZoneMap, source string) []byte {
+	return BlockMap{Frame: Frame{title, source}, Zones: zones, PageKB: r.pageKB()}.SVG()
+}
+
+func (r *PageRecorder) unusable(z int, source string) []byte {
+	x, label := timeAxis(r.ns)
+	g := Lines{Frame: Frame{"Unusable free space index, " + r.zoneName(z), source}, X: x, XLabel: label,
+		Y: Axis{Label: "unusable_index (share of the free memory)", FromZero: true, Max: 1}}
+	for _, o := range r.someOrders() {
+		g.Series = append(g.Series, Series{Name: "order " + r.orderName(o), Y: r.zones[z].unusable[o]})
+	}
+	return g.SVG()
+}
+
+// someOrders are at most six orders above 0, up to the largest.
+func (r *PageRecorder) someOrders() []int {
+	var out []int
+	largest := len(r.free) - 1
+	for o := largest; o > 0; o -= max((largest+5)/6, 1) {
+		out = append([]int{o}, out...)
+	}
+	return out
+}
+
+func (r *PageRecorder) external(z int, source string) []byte {
+	x, label := timeAxis(r.ns)
+	g := Heat{Frame: Frame{"External fragmentation index, " + r.zoneName(z), source}, X: x, XLabel: label, RowsLabel: "order (size)",
+		Low: "lack of memory", High: "fragmentation", None: "the request would succeed (extfrag_index -1.000)"}
+	for o := len(r.free) - 1; o >= 0; o-- {
+		g.Rows = append(g.Rows, HeatRow{Name: r.orderName(o), Values: r.zones[z].external[o]})
+	}
+	return g.SVG()
+}

@@ -1,0 +1,176 @@
+package viz
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/kernsim/kernsim/buddy"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// golden compares with testdata/name, or rewrites it.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, got, 0o644))
+		return
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err, "run 'go test ./viz -update' and look at the graph")
+	assert.True(t, bytes.Equal(want, got), "%s differs: run 'go test ./viz -update' and look at the graph", name)
+}
+
+// wellFormed parses an SVG as XML.
+func wellFormed(t *testing.T, svg []byte) {
+	t.Helper()
+	d := xml.NewDecoder(bytes.NewReader(svg))
+	for {
+		_, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		require.NoError(t, err)
+	}
+}
+
+func testFrame(title string) Frame {
+	return Frame{Title: title, Source: "made-up numbers · no kernel · seed 1 <&>"}
+}
+
+// graphs has one of each kind.
+func graphs() map[string]interface{ SVG() []byte } {
+	x := []float64{0, 1, 2, 3, 4}
+	return map[string]interface{ SVG() []byte }{
+		"lines.svg": Lines{Frame: testFrame("Three lines"), XLabel: "time (s)", X: x, Y: Axis{Label: "pages", FromZero: true},
+			Series: []Series{{"first", []float64{10, 2000, 1500, 30, 7}}, {"with a gap", []float64{100, math.NaN(), 300, 200, 100}}, {"flat", []float64{5, 5, 5, 5, 5}}}},
+		"rows.svg": Rows{Frame: testFrame("Rows"), XLabel: "time (s)", X: x, RowsLabel: "order (size)", ValueLabel: "blocks, min–max",
+			Rows: []Row{{"0 (4 KiB)", []float64{1, 2, 3, 4, 1234}, 0}, {"1 (8 KiB)", []float64{0, 0, 0, 0, 0}, 0.5}, {"10 (4 MiB)", []float64{7, 7, 7, 6, 7}, 1}}},
+		"heat.svg": Heat{Frame: testFrame("Heat"), XLabel: "time (s)", X: x, RowsLabel: "order", Low: "lack of memory", High: "fragmentation", None: "would succeed",
+			Rows: []HeatRow{{"1", []float64{0, 0.25, 0.5, 0.75, 1}}, {"0", []float64{math.NaN(), math.NaN(), 1, 1, math.NaN()}}}},
+		"blockmap.svg": BlockMap{Frame: testFrame("Memory map"), PageKB: 4, Zones: []ZoneMap{
+			{Type: buddy.ZoneDMA, BlockPages: 512, Managed: 3840, Blocks: typesAndUses(8)},
+			{Type: buddy.ZoneNormal, First: 1 << 20, BlockPages: 512, Managed: 1 << 20, Blocks: typesAndUses(1500)}}},
+		"bars.svg": Bars{Frame: testFrame("Shares"), ValueLabel: "exact",
+			Bars: []Bar{{"all", 12345, 12345}, {"all but one", 12344, 12345}, {"half", 5, 10}, {"none of some", 0, 10}, {"none at all", 0, 0}}},
+	}
+}
+
+// typesAndUses makes blocks of all types and degrees of use.
+func typesAndUses(n int) []Block {
+	blocks := make([]Block, n)
+	for i := range blocks {
+		blocks[i] = Block{Type: buddy.MigrateType(i / 7 % buddy.NumMigrateTypes), Pages: 512, Free: uint64(i * 73 % 513)}
+	}
+	return blocks
+}
+
+func TestGraphsGolden(t *testing.T) {
+	for name, g := range graphs() {
+		t.Run(name, func(t *testing.T) {
+			svg := g.SVG()
+			wellFormed(t, svg)
+			assert.Contains(t, string(svg), "seed 1 &lt;&amp;&gt;", "the source line is missing")
+			golden(t, name, svg)
+		})
+	}
+}
+
+func TestEmptyGraphsAreWellFormed(t *testing.T) {
+	for _, g := range []interface{ SVG() []byte }{Lines{}, Rows{}, Heat{}, BlockMap{}, Bars{}, Rows{Rows: []Row{{}}}, Heat{Rows: []HeatRow{{}}}} {
+		svg := g.SVG()
+		wellFormed(t, svg)
+		assert.NotContains(t, string(svg), "NaN")
+		assert.NotContains(t, string(svg), "Inf")
+	}
+}
+
+func TestLinesNamesWhatItLeavesOut(t *testing.T) {
+	g := Lines{X: []float64{0, 1}}
+	for range maxSeries + 3 {
+		g.Series = append(g.Series, Series{Name: "s", Y: []float64{0, 1}})
+	}
+	assert.Contains(t, string(g.SVG()), "and 3 more, not shown")
+}
+
+func TestPageGolden(t *testing.T) {
+	p := &Page{Title: "A report <1>", Lead: []string{"What it is."}, Good: true, Verdict: "All well.",
+		Table: Table{Caption: "Results", Columns: []Column{{"capture", false}, {"exact", true}},
+			Rows: []TableRow{{Cells: []string{"one", "1 of 1"}, Link: "one"}, {Cells: []string{"two", "0 of 1"}, Mark: true}}},
+		Figures:  []Figure{{"bars", "How much.", graphs()["bars.svg"].SVG()}},
+		Sections: []Section{{ID: "one", Title: "one", Text: []string{"Text."}, Facts: []Fact{{"kernel", "6.1"}}, Figures: []Figure{{"bars", "", graphs()["bars.svg"].SVG()}}}},
+		Notes:    []string{"A note."}, Made: "Made by a test."}
+	var b bytes.Buffer
+	require.NoError(t, p.WriteHTML(&b))
+	assert.NotRegexp(t, `(src|href)="?(https?:)?//`, b.String(), "the page asks the network")
+	golden(t, "page.html", b.Bytes())
+}
+
+func TestTicksCoverTheData(t *testing.T) {
+	for _, tc := range []struct {
+		lo, hi float64
+		want   int
+		values []float64
+	}{
+		{0, 10, 5, []float64{0, 2, 4, 6, 8, 10}},
+		{0, 9.1, 5, []float64{0, 2, 4, 6, 8, 10}},
+		{-3, 12, 3, []float64{-5, 0, 5, 10, 15}},
+		{5, 5, 2, []float64{5, 5.5, 6}},
+	} {
+		got, _ := ticks(tc.lo, tc.hi, tc.want)
+		assert.Equal(t, tc.values, got, "%v to %v", tc.lo, tc.hi)
+	}
+}
+
+func TestTickLabels(t *testing.T) {
+	assert.Equal(t, "0.5", tickLabel(0.5, 0.5))
+	assert.Equal(t, "0.05", tickLabel(0.05, 0.05))
+	assert.Equal(t, "1,500", tickLabel(1500, 500))
+	assert.Equal(t, "-1,234.5", group("-1234.5"))
+	assert.Equal(t, "123", Count(123))
+	assert.Equal(t, "1,234,567", Count(1234567))
+}
+
+func TestTimeAxisUnits(t *testing.T) {
+	for _, tc := range []struct {
+		span uint64
+		unit string
+		last float64
+	}{{1000, "µs", 1}, {5e6, "ms", 5}, {3e9, "s", 3}} {
+		x, label := timeAxis([]uint64{7e9, 7e9 + tc.span})
+		assert.Equal(t, []float64{0, tc.last}, x)
+		assert.True(t, strings.HasSuffix(label, "("+tc.unit+")"), label)
+	}
+}
+
+func TestViridisEnds(t *testing.T) {
+	assert.Equal(t, "#440154", viridis(-1))
+	assert.Equal(t, "#440154", viridis(0))
+	assert.Equal(t, "#fde725", viridis(1))
+	assert.Equal(t, "#fde725", viridis(2))
+}
+
+func TestStrengthTellsFreeAndFullApart(t *testing.T) {
+	assert.Equal(t, 0, Block{Pages: 512, Free: 512}.strength())
+	assert.Equal(t, strengths, Block{Pages: 512}.strength())
+	assert.Equal(t, 1, Block{Pages: 512, Free: 511}.strength())
+	assert.Equal(t, strengths-1, Block{Pages: 512, Free: 1}.strength())
+}
+
+func TestMergedKeepsPages(t *testing.T) {
+	got := merged([]Block{{buddy.Movable, 512, 1}, {buddy.Movable, 512, 2}, {buddy.Unmovable, 512, 3}, {buddy.CMA, 100, 4}}, 3)
+	assert.Equal(t, []Block{{buddy.Movable, 1536, 6}, {buddy.CMA, 100, 4}}, got)
+}
