@@ -3,6 +3,7 @@ package replay
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/kernsim/kernsim/buddy"
 	"github.com/kernsim/kernsim/trace"
@@ -23,6 +24,7 @@ const (
 	objBulkEnd
 	objBulkFree
 	// objBulkOne is one object of a bulk request, objBulkFreeOne of a bulk free.
+	// The loader makes one objBulkEnd or objBulkFree of those of a call.
 	objBulkOne
 	objBulkFreeOne
 	objPageAlloc
@@ -80,7 +82,22 @@ type objectLoader struct {
 	gfps   map[string]uint16
 	sites  map[string]int32
 	names  *buddy.GFPTable
+	// calls are bulk calls of which not all lines were read.
+	calls []bulkCall
 }
+
+// bulkCall is a bulk call that prints a line for each object.
+type bulkCall struct {
+	cpu  int16
+	pid  int32
+	kind objectKind
+	// rec is its event (of a request: at its first line), vec its place in vecs,
+	// n how many lines it had.
+	rec, vec, n int32
+}
+
+// maxBulk bounds the objects of a bulk call.
+const maxBulk = 1 << 16
 
 // loadObjects reads the events of the window.
 func loadObjects(r *trace.Reader, w *window, s *trace.Snapshot, names *buddy.GFPTable) (*objectTrace, error) {
@@ -140,9 +157,11 @@ func (l *objectLoader) add(kind objectKind, ev *trace.Event) error {
 		rec.gfp, err = l.gfp(o.GFPFlags, ev.Line)
 		rec.site = l.site(o.CallSite)
 		l.named(&rec, o.Name)
-	case objFree, objBulkOne, objBulkFreeOne:
+	case objBulkOne, objBulkFreeOne:
 		l.named(&rec, o.Name)
-		rec.n, rec.i = clampInt32(p.Nr), clampInt32(p.I)
+		return l.bulkLine(&rec, p)
+	case objFree:
+		l.named(&rec, o.Name)
 	case objCache, objBulkStart, objBulkEnd, objBulkFree:
 		if i, ok := l.byPtr[p.Cache]; ok {
 			rec.cache = i
@@ -159,6 +178,43 @@ func (l *objectLoader) add(kind objectKind, ev *trace.Event) error {
 	}
 	l.t.recs = append(l.t.recs, rec)
 	return err
+}
+
+// bulkLine takes one object of a bulk call over. The lines of a request are
+// printed after it, so it happens at the first; those of a free before it, so it
+// happens at the last.
+func (l *objectLoader) bulkLine(rec *objectRec, p *trace.Probe) error {
+	if p.Nr == 0 || p.Nr > maxBulk || p.I >= p.Nr {
+		return fmt.Errorf("replay: line %d: object %d of a bulk call of %d, expected at most %d", rec.line, p.I, p.Nr, maxBulk)
+	}
+	at := slices.IndexFunc(l.calls, func(c bulkCall) bool { return c.cpu == rec.cpu && c.pid == rec.pid && c.kind == rec.kind })
+	if p.I == 0 {
+		if at < 0 {
+			at = len(l.calls)
+			l.calls = append(l.calls, bulkCall{})
+		}
+		l.calls[at] = bulkCall{cpu: rec.cpu, pid: rec.pid, kind: rec.kind, rec: -1, vec: int32(len(l.t.vecs))}
+		l.t.vecs = append(l.t.vecs, make([]uint64, p.Nr)...)
+	}
+	if at < 0 || uint64(l.calls[at].n) != p.I {
+		return nil // the call began before the first snapshot
+	}
+	c := &l.calls[at]
+	l.t.vecs[c.vec+c.n] = rec.ptr
+	c.n++
+	rec.n, rec.vec, rec.i = int32(p.Nr), c.vec, c.n
+	switch {
+	case rec.kind == objBulkFreeOne && c.n == rec.n:
+		rec.kind = objBulkFree
+		l.t.recs = append(l.t.recs, *rec)
+	case rec.kind == objBulkOne && c.n == 1:
+		c.rec = int32(len(l.t.recs))
+		rec.kind = objBulkEnd
+		l.t.recs = append(l.t.recs, *rec)
+	case rec.kind == objBulkOne:
+		l.t.recs[c.rec].i = c.n
+	}
+	return nil
 }
 
 func clampInt32(n uint64) int32 { return int32(min(n, 1<<20)) }

@@ -138,19 +138,29 @@ func (a *Allocator) freeDetached(cpu buddy.CPU, objs []uint64) []uint64 {
 		a.dropLarge(cpu, objs[last])
 		return objs[:last]
 	}
-	same, left := last, lookahead
-	for i := last - 1; i >= 0; i-- {
+	same := a.Detach(objs)
+	a.slabs[id].cache.freeTogether(cpu, id, objs[same:])
+	return objs[:same]
+}
+
+// Detach reorders objects that a bulk call is to free so that those which it
+// frees first, together, are at the end, and says where they begin:
+// build_detached_freelist.
+func (a *Allocator) Detach(objs []uint64) (same int) {
+	if len(objs) == 0 {
+		return 0
+	}
+	same = len(objs) - 1
+	id, left := a.slabAt(objs[same]), lookahead
+	for i := same - 1; i >= 0 && left > 0; i-- {
 		if a.slabAt(objs[i]) == id {
 			same--
 			objs[i], objs[same] = objs[same], objs[i]
 			continue
 		}
-		if left--; left == 0 {
-			break
-		}
+		left--
 	}
-	a.slabs[id].cache.freeTogether(cpu, id, objs[same:])
-	return objs[:same]
+	return same
 }
 
 // freeTogether frees objects of one slab as one list, which begins with the

@@ -23,10 +23,51 @@ func (c *Cache) NextObject(cpu buddy.CPU) uint64 {
 	return c.a.slabs[cs.slab].objectAddr(c, cs.free)
 }
 
+// Peek appends up to n objects that a CPU's next requests without a node would
+// get one after the other, without taking them. It stops where a new slab would
+// be needed.
+func (c *Cache) Peek(dst []uint64, cpu buddy.CPU, n int) []uint64 {
+	if cpu < 0 || int(cpu) >= len(c.cpus) || c.destroyed || c.debug {
+		return dst
+	}
+	slabs := c.a.slabs
+	cs := &c.cpus[cpu]
+	want := len(dst) + n
+	take := func(s *slabMeta, head objIndex) {
+		for ; head != noObject && len(dst) < want; head = s.links[head] {
+			dst = append(dst, s.objectAddr(c, head))
+		}
+	}
+	if c.sheaves != nil {
+		main := c.sheaves.cpus[cpu].main
+		for i := len(main) - 1; i >= 0 && len(dst) < want; i-- {
+			dst = append(dst, main[i])
+		}
+		return dst
+	}
+	if cs.slab != 0 {
+		take(&slabs[cs.slab], cs.free)
+		take(&slabs[cs.slab], slabs[cs.slab].free)
+	}
+	for id := cs.partial; id != 0; id = slabs[id].next {
+		take(&slabs[id], slabs[id].free)
+	}
+	for id := c.nodes[c.a.nodeOf(cpu)].partial.first; id != 0; id = slabs[id].next {
+		take(&slabs[id], slabs[id].free)
+	}
+	return dst
+}
+
 // HasSlab says whether an object's slab is the CPU's own.
 func (c *Cache) HasSlab(cpu buddy.CPU, addr uint64) bool {
 	id := c.a.slabAt(addr)
 	return id != 0 && cpu >= 0 && int(cpu) < len(c.cpus) && c.cpus[cpu].slab == id
+}
+
+// SameSlab says whether two objects are in one slab of the cache.
+func (c *Cache) SameSlab(a, b uint64) bool {
+	id := c.a.slabAt(a)
+	return id != 0 && id == c.a.slabAt(b) && c.a.slabs[id].cache == c
 }
 
 // InUse says whether an address is an object in use. Debugged caches do not
