@@ -14,13 +14,8 @@ func (r *objectReplay) compareEnd() {
 	for i := range got.Slabs {
 		slabs[uint64(got.Slabs[i].PFN)] = &got.Slabs[i]
 	}
-	for i := range got.Caches {
-		g := &got.Caches[i]
-		at := slices.IndexFunc(r.end.Caches, func(c slab.CacheState) bool { return c.Params.Name == g.Params.Name })
-		if at < 0 {
-			continue
-		}
-		w := &r.end.Caches[at]
+	for i := range r.end.Caches {
+		g, w := &got.Caches[r.endNumber[i]], &r.end.Caches[i]
 		for cpu := range g.CPUs {
 			where := fmt.Sprintf("cache %s CPU %d", g.Params.Name, cpu)
 			r.compareObjects(where+" slab and free list", append([]uint64{g.CPUs[cpu].Slab}, g.CPUs[cpu].Freelist...), append([]uint64{w.CPUs[cpu].Slab}, w.CPUs[cpu].Freelist...))

@@ -100,16 +100,15 @@ type bulkCall struct {
 const maxBulk = 1 << 16
 
 // loadObjects reads the events of the window.
-func loadObjects(r *trace.Reader, w *window, s *trace.Snapshot, names *buddy.GFPTable) (*objectTrace, error) {
+func loadObjects(r *trace.Reader, w *window, caches []cacheID, names *buddy.GFPTable) (*objectTrace, error) {
 	kinds := []trace.Kind{trace.KindKsnapMark, trace.KindMMPageAllocZoneLocked}
 	for k := range objectKinds {
 		kinds = append(kinds, k)
 	}
 	r.Select(kinds...)
 	l := &objectLoader{t: &objectTrace{}, byPtr: map[uint64]int32{}, byName: map[string]int32{}, gfps: map[string]uint16{}, sites: map[string]int32{}, names: names}
-	for i := range s.Caches {
-		l.byPtr[s.Caches[i].Ptr] = int32(i)
-		l.byName[s.Caches[i].Name] = int32(i)
+	for i, c := range caches {
+		l.byPtr[c.ptr], l.byName[c.name] = int32(i), int32(i)
 	}
 	state := windowBefore
 	var ev trace.Event

@@ -141,12 +141,13 @@ func (rec *objectRec) object(t *objectTrace) uint64 {
 }
 
 // sameList says whether another event on the CPU concerns the free list to which
-// rec's object goes.
+// rec's object goes, or the list of partial slabs to which its slab goes.
 func (r *objectReplay) sameList(c *slab.Cache, rec, other *objectRec) bool {
 	cpu := buddy.CPU(rec.cpu)
 	switch other.kind {
 	case objFree, objKfree:
-		return r.a.CacheOf(other.ptr) == c && c.SameSlab(other.ptr, rec.object(r.trace))
+		mine := rec.object(r.trace)
+		return c.SameSlab(other.ptr, mine) || c.Full(other.ptr) && c.Full(mine)
 	case objAlloc, objKmalloc:
 		return r.a.CacheOf(other.ptr) == c && c.HasSlab(cpu, rec.object(r.trace))
 	}
@@ -242,6 +243,13 @@ func (r *objectReplay) early(i int) {
 		r.earlyBulk(k, task, rec)
 		return
 	}
+	if r.newSlabAhead(k, task, rec) {
+		r.res.hint("order")
+		r.early1 = append(r.early1, k)
+		r.at = int(k)
+		r.do(task)
+		return
+	}
 	c := r.a.CacheOf(task.ptr)
 	if c == nil || c.NextObject(buddy.CPU(rec.cpu)) != task.ptr || !r.disturbs(c, rec, false) {
 		return
@@ -250,6 +258,46 @@ func (r *objectReplay) early(i int) {
 	r.early1 = append(r.early1, k)
 	r.at = int(k)
 	r.do(task)
+}
+
+// newSlabAhead says whether the interrupted task found no free object before the
+// interrupt came, and is on its way to the page allocator: it got an object of a
+// new slab, or none.
+func (r *objectReplay) newSlabAhead(k int32, task, rec *objectRec) bool {
+	c := r.knownCache(task)
+	if c == nil || r.a.CacheOf(rec.ptr) != c || r.a.CacheOf(task.ptr) != nil {
+		return false
+	}
+	if r.nextObjects = c.Peek(r.nextObjects[:0], buddy.CPU(task.cpu), 1); len(r.nextObjects) > 0 {
+		return false
+	}
+	if task.ptr == 0 {
+		return true
+	}
+	// Its page must have been printed by now.
+	size := uint64(1) << c.Layout().Order << r.config.PageShift
+	for _, p := range r.open(task).pages {
+		first := r.config.PageOffset + r.trace.recs[p].ptr<<r.config.PageShift
+		if task.ptr >= first && task.ptr < first+size {
+			return true
+		}
+	}
+	return false
+}
+
+// knownCache is the cache of an allocation that is not printed yet, nil if
+// nothing tells.
+func (r *objectReplay) knownCache(task *objectRec) *slab.Cache {
+	switch {
+	case task.kind == objKmalloc:
+		return r.a.KmallocCache(task.req, r.trace.gfps[task.gfp])
+	case task.cache >= 0:
+		return r.caches[task.cache]
+	}
+	if c := r.open(task); c.cache >= 0 {
+		return r.caches[c.cache]
+	}
+	return nil
 }
 
 // begunBulk says that n objects of the bulk request that returns at event op

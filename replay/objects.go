@@ -34,6 +34,11 @@ type objectCapture struct {
 	config        slab.Config
 	state, end    *slab.State
 	trace         *objectTrace
+	// cacheIDs are the caches of state; endNumber[i] is the number there of the
+	// i-th cache of end; created of them are only in end.
+	cacheIDs  []cacheID
+	endNumber []int32
+	created   int
 }
 
 func loadObjectCapture(c Capture) (*objectCapture, error) {
@@ -63,6 +68,7 @@ func loadObjectCapture(c Capture) (*objectCapture, error) {
 	if p.end, err = slabState(p.after, &p.config, flags); err != nil {
 		return nil, err
 	}
+	p.addCreated()
 	tr, err := trace.NewReader(r, name)
 	if err != nil {
 		return nil, err
@@ -71,8 +77,39 @@ func loadObjectCapture(c Capture) (*objectCapture, error) {
 	if p.config.Profile.Sheaves {
 		names = buddy.GFPNames6_18
 	}
-	p.trace, err = loadObjects(tr, objectWindow(p.before, p.after), p.before, names)
+	p.trace, err = loadObjects(tr, objectWindow(p.before, p.after), p.cacheIDs, names)
 	return p, err
+}
+
+// addCreated gives the first state the caches that were created later, without
+// any slab, and numbers the caches of both snapshots alike.
+func (p *objectCapture) addCreated() {
+	byPtr := map[uint64]int32{}
+	for i := range p.before.Caches {
+		c := &p.before.Caches[i]
+		byPtr[c.Ptr] = int32(i)
+		p.cacheIDs = append(p.cacheIDs, cacheID{c.Ptr, c.Name})
+	}
+	p.endNumber = make([]int32, len(p.after.Caches))
+	for i := range p.after.Caches {
+		c := &p.after.Caches[i]
+		k, ok := byPtr[c.Ptr]
+		if !ok || p.before.Caches[k].Name != c.Name {
+			k = int32(len(p.state.Caches))
+			st := p.end.Caches[i]
+			st.CPUs, st.Nodes = nil, nil
+			p.state.Caches = append(p.state.Caches, st)
+			p.cacheIDs = append(p.cacheIDs, cacheID{c.Ptr, c.Name})
+			p.created++
+		}
+		p.endNumber[i] = k
+	}
+}
+
+// cacheID is how events name a cache.
+type cacheID struct {
+	ptr  uint64
+	name string
 }
 
 // objectWindow is windowOf for slab lists, which are read after the pages.
@@ -102,6 +139,9 @@ func (p *objectCapture) replay(ctx context.Context, o Options) (*Result, error) 
 		return nil, fmt.Errorf("replay: %s: before.ksnap: %w", p.name, err)
 	}
 	r.caches = r.a.Caches()
+	if p.created > 0 {
+		addCount(&r.res.Notes, "caches created between the snapshots", p.created)
+	}
 	if err := r.run(); err != nil {
 		return nil, err
 	}
@@ -249,7 +289,7 @@ func (r *objectReplay) do(rec *objectRec) {
 		if cache := r.cacheOf(rec); cache != nil {
 			r.alloc(rec, cache)
 		} else {
-			r.res.count("allocations of an unknown cache")
+			r.res.count("allocations of a cache that is in no snapshot")
 		}
 	case objKmalloc:
 		r.kmalloc(rec)
@@ -300,7 +340,7 @@ func (r *objectReplay) seenOf(rec *objectRec, k int32) bool {
 	for i := range r.end.Slabs {
 		s := &r.end.Slabs[i]
 		if pfn >= uint64(s.PFN) && pfn < uint64(s.PFN)+1<<s.Order {
-			return s.Cache == int(k)
+			return r.endNumber[s.Cache] == k
 		}
 	}
 	return false
@@ -370,7 +410,7 @@ func (r *objectReplay) bulk(rec *objectRec) {
 // bulkPart runs a part of a bulk request.
 func (r *objectReplay) bulkPart(rec *objectRec, want []uint64) {
 	if rec.cache < 0 {
-		r.res.count("allocations of an unknown cache")
+		r.res.count("allocations of a cache that is in no snapshot")
 		return
 	}
 	if len(want) == 0 {

@@ -70,6 +70,13 @@ func (c *Cache) SameSlab(a, b uint64) bool {
 	return id != 0 && id == c.a.slabAt(b) && c.a.slabs[id].cache == c
 }
 
+// Full says whether an object's slab is one of the cache on no list: all of its
+// objects are in use. The first one to be freed puts it onto a list.
+func (c *Cache) Full(addr uint64) bool {
+	id := c.a.slabAt(addr)
+	return id != 0 && c.a.slabs[id].cache == c && c.a.slabs[id].place == nowhere
+}
+
 // InUse says whether an address is an object in use. Debugged caches do not
 // tell.
 func (a *Allocator) InUse(addr uint64) bool {
