@@ -14,8 +14,11 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kernsim/kernsim/replay"
 )
 
 // Exit codes.
@@ -35,6 +38,7 @@ var commands = []func() *cobra.Command{
 	newReplayCommand,
 	newReportCommand,
 	newCapturesCommand,
+	newLitmusCommand,
 }
 
 func main() {
@@ -70,10 +74,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kernsim",
-		Short: "Linux's memory allocators and schedulers, replayed and compared with real kernels",
-		Long: `kernsim simulates the Linux kernel's page allocator, and shows that it is equal
-to the kernel's: it replays captures of real kernels event by event and compares
-every answer.
+		Short: "Models of the Linux kernel, replayed and compared with real kernels",
+		Long: `kernsim simulates parts of the Linux kernel and shows that the simulation is equal
+to the kernel: it replays captures of real kernels event by event and compares
+every answer. Models: ` + strings.Join(replay.Models(), ", ") + `.
 
 Exit codes: 0 exact, 1 model and kernel differ, 2 unusable input or wrong usage,
 130 interrupted. Colours are off if NO_COLOR is set or the output is no terminal.`,

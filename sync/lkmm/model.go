@@ -1,5 +1,10 @@
 package lkmm
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Axiom names the parts of the model that can be left out one by one, to see
 // what each of them forbids.
 type Axiom uint16
@@ -34,6 +39,16 @@ func (a Axiom) String() string {
 		s += name
 	}
 	return s
+}
+
+// ParseAxiom finds an axiom by its name.
+func ParseAxiom(name string) (Axiom, error) {
+	for i, n := range axiomNames {
+		if n == name {
+			return 1 << i, nil
+		}
+	}
+	return 0, fmt.Errorf("lkmm: no axiom is called %q: %s", name, strings.Join(axiomNames[:], ", "))
 }
 
 // Model is a version of the memory model. Versions differ in few points, each
