@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/kernsim/kernsim/buddy"
 	"github.com/kernsim/kernsim/slab"
@@ -166,6 +167,8 @@ type objectReplay struct {
 	// bySite remembers which cache a call site allocates from, where the events
 	// do not say.
 	bySite []int32
+	// buckets are the names of the kmalloc caches that call sites use.
+	buckets []string
 	// at is the event under way; want its object, from which Start learns where
 	// a new slab's order begins.
 	at   int
@@ -180,6 +183,9 @@ type objectReplay struct {
 	// begun is a bulk request of which a part was run.
 	begun begunBulk
 	// nexts and nextObjects are work space.
+	seen *objectSightings
+	// untraced are the caches whose frees the trace does not have.
+	untraced    []bool
 	nexts       []int32
 	nextObjects []uint64
 }
@@ -191,6 +197,8 @@ type objectCtx struct {
 	pid   int32
 	// cache is the cache that its next kmem_cache_alloc is of, or -1.
 	cache int32
+	// kmalloc is its last kmalloc event's object and size.
+	kmalloc, kmallocReq uint64
 	// pages are the pages that it got and no slab has used yet, newest last.
 	pages []int32
 }
@@ -213,12 +221,14 @@ func (r *objectReplay) open(rec *objectRec) *objectCtx {
 }
 
 func (r *objectReplay) run() error {
-	r.bySite = make([]int32, len(r.trace.sites))
+	r.bySite, r.buckets = make([]int32, len(r.trace.sites)), make([]string, len(r.trace.sites))
 	for i := range r.bySite {
 		r.bySite[i] = -1
 	}
 	r.begun.op = -1
 	r.links = r.trace.link(r.config.CPUsPossible, r.end)
+	r.findUntraced()
+	r.takeUnseenAtStart()
 	for i := range r.trace.recs {
 		if i%4096 == 0 {
 			if err := r.ctx.Err(); err != nil {
@@ -357,16 +367,68 @@ func (r *objectReplay) kmalloc(rec *objectRec) {
 	if rec.ptr == slab.ZeroSizePtr {
 		return
 	}
+	open := r.open(rec)
+	if open.kmalloc == rec.ptr && open.kmallocReq == rec.req && r.inUse(rec.ptr) {
+		// Some functions and their callers print the same request.
+		open.kmalloc = 0
+		return
+	}
+	open.kmalloc, open.kmallocReq = rec.ptr, rec.req
 	c := r.a.KmallocCache(rec.req, gfp)
 	if c == nil {
 		r.kmallocLarge(rec, gfp)
 		return
 	}
+	c = r.bucket(rec, c)
 	r.compareObject(rec, c, rec.ptr)
+}
+
+// inUse says whether an address is an object or large block in use.
+func (r *objectReplay) inUse(ptr uint64) bool {
+	return r.a.InUse(ptr) || r.a.CacheOf(ptr) == nil && r.a.Ksize(ptr) > 0
+}
+
+// bucket is the cache that serves a kmalloc request of a call site with caches
+// of its own (kmem_buckets, since 6.11). Events do not name them; the first
+// object of a call site shows which it has.
+func (r *objectReplay) bucket(rec *objectRec, c *slab.Cache) *slab.Cache {
+	if !r.config.Profile.Sheaves || rec.ptr == 0 {
+		return c
+	}
+	at := strings.LastIndexByte(c.Name(), '-')
+	size := c.Name()[at:]
+	if r.buckets[rec.site] == "" {
+		r.buckets[rec.site] = c.Name()[:at]
+		if own := r.cacheSeen(rec); own != nil && own != c && strings.HasSuffix(own.Name(), size) {
+			r.buckets[rec.site] = strings.TrimSuffix(own.Name(), size)
+			r.res.count("caches of call sites found by an object")
+		}
+	}
+	if !strings.Contains(r.buckets[rec.site], "kmalloc") {
+		if own := r.a.Cache(r.buckets[rec.site] + size); own != nil {
+			return own
+		}
+	}
+	return c
+}
+
+// cacheSeen is the cache in whose slab an allocated object is, now or in the
+// second snapshot.
+func (r *objectReplay) cacheSeen(rec *objectRec) *slab.Cache {
+	for k := range r.caches {
+		if r.seenOf(rec, int32(k)) {
+			return r.caches[k]
+		}
+	}
+	return nil
 }
 
 // compareObject takes an object and compares its address.
 func (r *objectReplay) compareObject(rec *objectRec, c *slab.Cache, want uint64) {
+	if r.isUntraced(c) {
+		r.tryUntraced(rec, c, want)
+		return
+	}
 	r.res.Requests++
 	cpu := buddy.CPU(rec.cpu)
 	r.want = want
@@ -380,10 +442,23 @@ func (r *objectReplay) compareObject(rec *objectRec, c *slab.Cache, want uint64)
 	} else {
 		r.res.differ(rec.line, fmt.Sprintf("cache %s: model gives %x, kernel gave %x", c.Name(), got, want))
 		_ = c.Undo(cpu, got)
+		r.takeUnseen(c, cpu, r.at)
 	}
 	r.res.count("misses of " + c.Name())
 	if want != 0 {
 		r.follow(rec, c, want)
+	}
+}
+
+// tryUntraced follows a request to a cache whose frees are not traced.
+func (r *objectReplay) tryUntraced(rec *objectRec, c *slab.Cache, want uint64) {
+	cpu := buddy.CPU(rec.cpu)
+	r.res.count("requests to " + c.Name() + ", whose frees are not traced")
+	if c.NextObject(cpu) == want {
+		r.res.count("of these predicted all the same")
+	}
+	if c.Follow(cpu, want) != nil {
+		_ = c.AdoptSlab(want)
 	}
 }
 
@@ -453,6 +528,11 @@ func (r *objectReplay) free(rec *objectRec) {
 	if rec.kind == objFree && rec.cache >= 0 {
 		err = r.caches[rec.cache].Free(cpu, rec.ptr)
 	} else {
+		err = r.a.Kfree(cpu, rec.ptr)
+	}
+	var m *slab.MisuseError
+	if errors.As(err, &m) && m.Kind == slab.DoubleFree && r.a.CacheOf(rec.ptr).Seize(rec.ptr) == nil {
+		r.res.count("objects taken without an event")
 		err = r.a.Kfree(cpu, rec.ptr)
 	}
 	r.freed(rec, err)
