@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -140,6 +141,14 @@ func (p *objectCapture) replay(ctx context.Context, o Options) (*Result, error) 
 		return nil, fmt.Errorf("replay: %s: before.ksnap: %w", p.name, err)
 	}
 	r.caches = r.a.Caches()
+	r.numbers = make(map[*slab.Cache]int32, len(r.caches))
+	for i, c := range r.caches {
+		r.numbers[c] = int32(i)
+	}
+	for i := range p.end.Slabs {
+		r.endSlabs = append(r.endSlabs, &p.end.Slabs[i])
+	}
+	slices.SortFunc(r.endSlabs, func(a, b *slab.SlabState) int { return cmp.Compare(a.PFN, b.PFN) })
 	if p.created > 0 {
 		addCount(&r.res.Notes, "caches created between the snapshots", p.created)
 	}
@@ -159,11 +168,15 @@ type objectReplay struct {
 	*objectCapture
 	a      *slab.Allocator
 	caches []*slab.Cache
-	res    *Result
-	ctx    context.Context
-	opts   Options
-	pages  tracedPages
-	ctxs   []objectCtx
+	// numbers are the caches' numbers; endSlabs the second snapshot's slabs by
+	// page frame.
+	numbers  map[*slab.Cache]int32
+	endSlabs []*slab.SlabState
+	res      *Result
+	ctx      context.Context
+	opts     Options
+	pages    tracedPages
+	ctxs     []objectCtx
 	// bySite remembers which cache a call site allocates from, where the events
 	// do not say.
 	bySite []int32
@@ -325,35 +338,40 @@ func (r *objectReplay) cacheOf(rec *objectRec) *slab.Cache {
 	if i := r.bySite[rec.site]; i >= 0 && fits(i) {
 		return r.caches[i]
 	}
-	for k := range r.caches {
-		if fits(int32(k)) && r.seenOf(rec, int32(k)) {
-			r.bySite[rec.site] = int32(k)
-			r.res.count("caches of call sites found by an object")
-			return r.caches[k]
-		}
+	if k := r.cacheSeen(rec); k >= 0 && fits(k) {
+		r.bySite[rec.site] = k
+		r.res.count("caches of call sites found by an object")
+		return r.caches[k]
 	}
 	return nil
 }
 
-// seenOf says whether an allocation without a cache is of a certain one: its
-// object is in a slab of it, or a later event says so.
-func (r *objectReplay) seenOf(rec *objectRec, k int32) bool {
-	if c := r.a.CacheOf(rec.ptr); c != nil && c == r.caches[k] {
-		return true
+// cacheSeen is the number of the cache that an allocated object is of, -1 if
+// nothing tells: by the slab that it is in, by the event that frees it, or by
+// the second snapshot.
+func (r *objectReplay) cacheSeen(rec *objectRec) int32 {
+	if c := r.a.CacheOf(rec.ptr); c != nil {
+		return r.numbers[c]
 	}
-	for i := r.at + 1; i < len(r.trace.recs); i++ {
-		if n := &r.trace.recs[i]; n.ptr == rec.ptr && n.kind == objFree {
-			return n.cache == k
+	if next := r.links.next[r.at]; next != never && next>>useShift < int32(len(r.trace.recs)) {
+		if n := &r.trace.recs[next>>useShift]; n.cache >= 0 {
+			return n.cache
 		}
 	}
-	pfn := (rec.ptr - r.config.PageOffset) >> r.config.PageShift
-	for i := range r.end.Slabs {
-		s := &r.end.Slabs[i]
-		if pfn >= uint64(s.PFN) && pfn < uint64(s.PFN)+1<<s.Order {
-			return r.endNumber[s.Cache] == k
+	pfn := buddy.PFN((rec.ptr - r.config.PageOffset) >> r.config.PageShift)
+	at, ok := slices.BinarySearchFunc(r.endSlabs, pfn, func(s *slab.SlabState, pfn buddy.PFN) int {
+		switch {
+		case s.PFN+1<<s.Order <= pfn:
+			return -1
+		case s.PFN > pfn:
+			return 1
 		}
+		return 0
+	})
+	if ok {
+		return r.endNumber[r.endSlabs[at].Cache]
 	}
-	return false
+	return -1
 }
 
 // alloc runs a request for an object of a cache.
@@ -399,8 +417,8 @@ func (r *objectReplay) bucket(rec *objectRec, c *slab.Cache) *slab.Cache {
 	size := c.Name()[at:]
 	if r.buckets[rec.site] == "" {
 		r.buckets[rec.site] = c.Name()[:at]
-		if own := r.cacheSeen(rec); own != nil && own != c && strings.HasSuffix(own.Name(), size) {
-			r.buckets[rec.site] = strings.TrimSuffix(own.Name(), size)
+		if own := r.cacheSeen(rec); own >= 0 && r.caches[own] != c && strings.HasSuffix(r.caches[own].Name(), size) {
+			r.buckets[rec.site] = strings.TrimSuffix(r.caches[own].Name(), size)
 			r.res.count("caches of call sites found by an object")
 		}
 	}
@@ -410,17 +428,6 @@ func (r *objectReplay) bucket(rec *objectRec, c *slab.Cache) *slab.Cache {
 		}
 	}
 	return c
-}
-
-// cacheSeen is the cache in whose slab an allocated object is, now or in the
-// second snapshot.
-func (r *objectReplay) cacheSeen(rec *objectRec) *slab.Cache {
-	for k := range r.caches {
-		if r.seenOf(rec, int32(k)) {
-			return r.caches[k]
-		}
-	}
-	return nil
 }
 
 // compareObject takes an object and compares its address.

@@ -147,6 +147,5 @@ func (r *objectReplay) findUntraced() {
 
 // isUntraced says whether a cache's frees are not traced.
 func (r *objectReplay) isUntraced(c *slab.Cache) bool {
-	i := slices.Index(r.caches, c)
-	return i >= 0 && r.untraced[i]
+	return r.untraced[r.numbers[c]]
 }
