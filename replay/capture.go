@@ -150,13 +150,3 @@ func (c Capture) text(name string) string {
 	_, _ = io.Copy(&b, io.LimitReader(r, 1<<20))
 	return b.String()
 }
-
-// contains says whether a file's first part has a text.
-func (c Capture) contains(name, text string) bool {
-	r, _, err := c.Open(name)
-	if err != nil {
-		return false
-	}
-	defer r.Close()
-	return true
-}

@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"bufio"
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -16,7 +18,24 @@ import (
 // hasObjects says whether a capture can be replayed with Objects: its snapshots
 // have slab caches.
 func hasObjects(c Capture) bool {
-	return hasPages(c) && c.contains("before.ksnap", "\ncache ")
+	return hasPages(c) && hasCaches(c)
+}
+
+// hasCaches looks for a cache in the first snapshot.
+func hasCaches(c Capture) bool {
+	r, err := c.plain("before.ksnap")
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		if bytes.HasPrefix(lines.Bytes(), []byte("cache ")) {
+			return true
+		}
+	}
+	return false
 }
 
 // Objects replays the slab allocator: the address of each object.

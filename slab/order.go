@@ -5,9 +5,6 @@ import "math/bits"
 // maxObjectsPerSlab is MAX_OBJS_PER_PAGE: a slab counts its objects in 15 bits.
 const maxObjectsPerSlab = 32767
 
-// costlyOrder is PAGE_ALLOC_COSTLY_ORDER, the default of slab_max_order.
-const costlyOrder = 3
-
 // objectsIn is how many objects of a size a block holds (order_objects).
 func (c *Config) objectsIn(order int, size uint32) uint32 {
 	return uint32(uint64(1) << (c.PageShift + order) / uint64(size))
