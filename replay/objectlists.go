@@ -16,6 +16,9 @@ func (r *objectReplay) compareEnd() {
 	}
 	for i := range r.end.Caches {
 		g, w := &got.Caches[r.endNumber[i]], &r.end.Caches[i]
+		if r.untraced[r.endNumber[i]] {
+			continue
+		}
 		for cpu := range g.CPUs {
 			where := fmt.Sprintf("cache %s CPU %d", g.Params.Name, cpu)
 			r.compareObjects(where+" slab and free list", append([]uint64{g.CPUs[cpu].Slab}, g.CPUs[cpu].Freelist...), append([]uint64{w.CPUs[cpu].Slab}, w.CPUs[cpu].Freelist...))
@@ -29,6 +32,9 @@ func (r *objectReplay) compareEnd() {
 	}
 	for i := range r.end.Slabs {
 		w := &r.end.Slabs[i]
+		if r.untraced[r.endNumber[w.Cache]] {
+			continue
+		}
 		g := slabs[uint64(w.PFN)]
 		where := fmt.Sprintf("cache %s slab at page frame %d", r.end.Caches[w.Cache].Params.Name, w.PFN)
 		if g == nil {

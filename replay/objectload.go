@@ -84,6 +84,9 @@ type objectLoader struct {
 	names  *buddy.GFPTable
 	// calls are bulk calls of which not all lines were read.
 	calls []bulkCall
+	// end is the number of events up to the last one that may have started the
+	// second snapshot, of windows without marks.
+	end int
 }
 
 // bulkCall is a bulk call that prints a line for each object.
@@ -123,7 +126,7 @@ func loadObjects(r *trace.Reader, w *window, caches []cacheID, names *buddy.GFPT
 		if ev.Kind == trace.KindLost {
 			return nil, fmt.Errorf("replay: line %d: the trace lost %d events of CPU %d", ev.Line, ev.Lost, ev.CPU)
 		}
-		in, next := w.admit(state, &ev)
+		in, next := l.admit(w, state, &ev)
 		state = next
 		kind, ok := objectKinds[ev.Kind]
 		if !in || !ok {
@@ -142,7 +145,41 @@ func loadObjects(r *trace.Reader, w *window, caches []cacheID, names *buddy.GFPT
 	case windowInside:
 		return nil, fmt.Errorf("replay: the trace has no end: found no event that starts the second snapshot")
 	}
+	l.cut(w)
 	return l.t, nil
+}
+
+// admit is window.admit but for the end of windows without marks: the page that
+// the second snapshot's allocation took may be given out many times shortly
+// before. It is the last time before the snapshot that counts.
+func (l *objectLoader) admit(w *window, s windowState, ev *trace.Event) (bool, windowState) {
+	if w.marks || ev.CPU != w.cpu || s == windowBefore {
+		return w.admit(s, ev)
+	}
+	if ev.Time > w.to {
+		if l.end == 0 {
+			return false, windowInside
+		}
+		return false, windowAfter
+	}
+	if ev.Kind == trace.KindMMPageAllocZoneLocked && ev.Page.PFN == w.lastPFN && ev.Page.Order == w.lastOrder {
+		l.end = len(l.t.recs)
+	}
+	return s == windowInside, s
+}
+
+// cut drops the events behind the end of a window without marks.
+func (l *objectLoader) cut(w *window) {
+	if w.marks {
+		return
+	}
+	kept := l.t.recs[:l.end]
+	for _, rec := range l.t.recs[l.end:] {
+		if int32(rec.cpu) != w.cpu {
+			kept = append(kept, rec)
+		}
+	}
+	l.t.recs = kept
 }
 
 // add takes an event over.

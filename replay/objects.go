@@ -3,10 +3,12 @@ package replay
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/kernsim/kernsim/buddy"
 	"github.com/kernsim/kernsim/slab"
@@ -158,6 +160,14 @@ func (p *objectCapture) replay(ctx context.Context, o Options) (*Result, error) 
 		return nil, fmt.Errorf("replay: %s: before.ksnap: %w", p.name, err)
 	}
 	r.caches = r.a.Caches()
+	r.numbers = make(map[*slab.Cache]int32, len(r.caches))
+	for i, c := range r.caches {
+		r.numbers[c] = int32(i)
+	}
+	for i := range p.end.Slabs {
+		r.endSlabs = append(r.endSlabs, &p.end.Slabs[i])
+	}
+	slices.SortFunc(r.endSlabs, func(a, b *slab.SlabState) int { return cmp.Compare(a.PFN, b.PFN) })
 	if p.created > 0 {
 		addCount(&r.res.Notes, "caches created between the snapshots", p.created)
 	}
@@ -177,14 +187,20 @@ type objectReplay struct {
 	*objectCapture
 	a      *slab.Allocator
 	caches []*slab.Cache
-	res    *Result
-	ctx    context.Context
-	opts   Options
-	pages  tracedPages
-	ctxs   []objectCtx
+	// numbers are the caches' numbers; endSlabs the second snapshot's slabs by
+	// page frame.
+	numbers  map[*slab.Cache]int32
+	endSlabs []*slab.SlabState
+	res      *Result
+	ctx      context.Context
+	opts     Options
+	pages    tracedPages
+	ctxs     []objectCtx
 	// bySite remembers which cache a call site allocates from, where the events
 	// do not say.
 	bySite []int32
+	// buckets are the names of the kmalloc caches that call sites use.
+	buckets []string
 	// at is the event under way; want its object, from which Start learns where
 	// a new slab's order begins.
 	at   int
@@ -199,6 +215,9 @@ type objectReplay struct {
 	// begun is a bulk request of which a part was run.
 	begun begunBulk
 	// nexts and nextObjects are work space.
+	seen *objectSightings
+	// untraced are the caches whose frees the trace does not have.
+	untraced    []bool
 	nexts       []int32
 	nextObjects []uint64
 }
@@ -210,6 +229,8 @@ type objectCtx struct {
 	pid   int32
 	// cache is the cache that its next kmem_cache_alloc is of, or -1.
 	cache int32
+	// kmalloc is its last kmalloc event's object and size.
+	kmalloc, kmallocReq uint64
 	// pages are the pages that it got and no slab has used yet, newest last.
 	pages []int32
 }
@@ -232,12 +253,14 @@ func (r *objectReplay) open(rec *objectRec) *objectCtx {
 }
 
 func (r *objectReplay) run() error {
-	r.bySite = make([]int32, len(r.trace.sites))
+	r.bySite, r.buckets = make([]int32, len(r.trace.sites)), make([]string, len(r.trace.sites))
 	for i := range r.bySite {
 		r.bySite[i] = -1
 	}
 	r.begun.op = -1
 	r.links = r.trace.link(r.config.CPUsPossible, r.end)
+	r.findUntraced()
+	r.takeUnseenAtStart()
 	for i := range r.trace.recs {
 		if i%4096 == 0 {
 			if err := r.ctx.Err(); err != nil {
@@ -334,35 +357,40 @@ func (r *objectReplay) cacheOf(rec *objectRec) *slab.Cache {
 	if i := r.bySite[rec.site]; i >= 0 && fits(i) {
 		return r.caches[i]
 	}
-	for k := range r.caches {
-		if fits(int32(k)) && r.seenOf(rec, int32(k)) {
-			r.bySite[rec.site] = int32(k)
-			r.res.count("caches of call sites found by an object")
-			return r.caches[k]
-		}
+	if k := r.cacheSeen(rec); k >= 0 && fits(k) {
+		r.bySite[rec.site] = k
+		r.res.count("caches of call sites found by an object")
+		return r.caches[k]
 	}
 	return nil
 }
 
-// seenOf says whether an allocation without a cache is of a certain one: its
-// object is in a slab of it, or a later event says so.
-func (r *objectReplay) seenOf(rec *objectRec, k int32) bool {
-	if c := r.a.CacheOf(rec.ptr); c != nil && c == r.caches[k] {
-		return true
+// cacheSeen is the number of the cache that an allocated object is of, -1 if
+// nothing tells: by the slab that it is in, by the event that frees it, or by
+// the second snapshot.
+func (r *objectReplay) cacheSeen(rec *objectRec) int32 {
+	if c := r.a.CacheOf(rec.ptr); c != nil {
+		return r.numbers[c]
 	}
-	for i := r.at + 1; i < len(r.trace.recs); i++ {
-		if n := &r.trace.recs[i]; n.ptr == rec.ptr && n.kind == objFree {
-			return n.cache == k
+	if next := r.links.next[r.at]; next != never && next>>useShift < int32(len(r.trace.recs)) {
+		if n := &r.trace.recs[next>>useShift]; n.cache >= 0 {
+			return n.cache
 		}
 	}
-	pfn := (rec.ptr - r.config.PageOffset) >> r.config.PageShift
-	for i := range r.end.Slabs {
-		s := &r.end.Slabs[i]
-		if pfn >= uint64(s.PFN) && pfn < uint64(s.PFN)+1<<s.Order {
-			return r.endNumber[s.Cache] == k
+	pfn := buddy.PFN((rec.ptr - r.config.PageOffset) >> r.config.PageShift)
+	at, ok := slices.BinarySearchFunc(r.endSlabs, pfn, func(s *slab.SlabState, pfn buddy.PFN) int {
+		switch {
+		case s.PFN+1<<s.Order <= pfn:
+			return -1
+		case s.PFN > pfn:
+			return 1
 		}
+		return 0
+	})
+	if ok {
+		return r.endNumber[r.endSlabs[at].Cache]
 	}
-	return false
+	return -1
 }
 
 // alloc runs a request for an object of a cache.
@@ -376,16 +404,57 @@ func (r *objectReplay) kmalloc(rec *objectRec) {
 	if rec.ptr == slab.ZeroSizePtr {
 		return
 	}
+	open := r.open(rec)
+	if open.kmalloc == rec.ptr && open.kmallocReq == rec.req && r.inUse(rec.ptr) {
+		// Some functions and their callers print the same request.
+		open.kmalloc = 0
+		return
+	}
+	open.kmalloc, open.kmallocReq = rec.ptr, rec.req
 	c := r.a.KmallocCache(rec.req, gfp)
 	if c == nil {
 		r.kmallocLarge(rec, gfp)
 		return
 	}
+	c = r.bucket(rec, c)
 	r.compareObject(rec, c, rec.ptr)
+}
+
+// inUse says whether an address is an object or large block in use.
+func (r *objectReplay) inUse(ptr uint64) bool {
+	return r.a.InUse(ptr) || r.a.CacheOf(ptr) == nil && r.a.Ksize(ptr) > 0
+}
+
+// bucket is the cache that serves a kmalloc request of a call site with caches
+// of its own (kmem_buckets, since 6.11). Events do not name them; the first
+// object of a call site shows which it has.
+func (r *objectReplay) bucket(rec *objectRec, c *slab.Cache) *slab.Cache {
+	if !r.config.Profile.Sheaves || rec.ptr == 0 {
+		return c
+	}
+	at := strings.LastIndexByte(c.Name(), '-')
+	size := c.Name()[at:]
+	if r.buckets[rec.site] == "" {
+		r.buckets[rec.site] = c.Name()[:at]
+		if own := r.cacheSeen(rec); own >= 0 && r.caches[own] != c && strings.HasSuffix(r.caches[own].Name(), size) {
+			r.buckets[rec.site] = strings.TrimSuffix(r.caches[own].Name(), size)
+			r.res.count("caches of call sites found by an object")
+		}
+	}
+	if !strings.Contains(r.buckets[rec.site], "kmalloc") {
+		if own := r.a.Cache(r.buckets[rec.site] + size); own != nil {
+			return own
+		}
+	}
+	return c
 }
 
 // compareObject takes an object and compares its address.
 func (r *objectReplay) compareObject(rec *objectRec, c *slab.Cache, want uint64) {
+	if r.isUntraced(c) {
+		r.tryUntraced(rec, c, want)
+		return
+	}
 	r.res.Requests++
 	cpu := buddy.CPU(rec.cpu)
 	r.want = want
@@ -399,10 +468,23 @@ func (r *objectReplay) compareObject(rec *objectRec, c *slab.Cache, want uint64)
 	} else {
 		r.res.differ(rec.line, fmt.Sprintf("cache %s: model gives %x, kernel gave %x", c.Name(), got, want))
 		_ = c.Undo(cpu, got)
+		r.takeUnseen(c, cpu, r.at)
 	}
 	r.res.count("misses of " + c.Name())
 	if want != 0 {
 		r.follow(rec, c, want)
+	}
+}
+
+// tryUntraced follows a request to a cache whose frees are not traced.
+func (r *objectReplay) tryUntraced(rec *objectRec, c *slab.Cache, want uint64) {
+	cpu := buddy.CPU(rec.cpu)
+	r.res.count("requests to " + c.Name() + ", whose frees are not traced")
+	if c.NextObject(cpu) == want {
+		r.res.count("of these predicted all the same")
+	}
+	if c.Follow(cpu, want) != nil {
+		_ = c.AdoptSlab(want)
 	}
 }
 
@@ -472,6 +554,11 @@ func (r *objectReplay) free(rec *objectRec) {
 	if rec.kind == objFree && rec.cache >= 0 {
 		err = r.caches[rec.cache].Free(cpu, rec.ptr)
 	} else {
+		err = r.a.Kfree(cpu, rec.ptr)
+	}
+	var m *slab.MisuseError
+	if errors.As(err, &m) && m.Kind == slab.DoubleFree && r.a.CacheOf(rec.ptr).Seize(rec.ptr) == nil {
+		r.res.count("objects taken without an event")
 		err = r.a.Kfree(cpu, rec.ptr)
 	}
 	r.freed(rec, err)

@@ -136,6 +136,38 @@ func (c *Cache) Follow(cpu buddy.CPU, addr uint64) error {
 	return nil
 }
 
+// Seize takes a free object out of the list or sheaf that it is on, as if a CPU
+// had taken it unseen. The error is a *MisuseError if it is not free.
+func (c *Cache) Seize(addr uint64) error {
+	s, obj, ok := c.a.linked(addr)
+	switch {
+	case !ok || s.cache != c:
+		return misuse(InvalidFree, addr, c)
+	case s.links[obj] == inUse:
+		return misuse(DoubleFree, addr, c)
+	case s.links[obj] == inSheaf:
+		c.outOfSheaf(addr)
+		s.links[obj] = inUse
+		return nil
+	}
+	id := c.a.slabAt(addr)
+	if s.place == onCPU {
+		for i := range c.cpus {
+			if c.cpus[i].slab == id {
+				c.unlink(buddy.CPU(i), id, obj)
+			}
+		}
+		return nil
+	}
+	s.cut(&s.free, obj)
+	s.inuse++
+	s.links[obj] = inUse
+	if s.free == noObject {
+		c.takeAway(id)
+	}
+	return nil
+}
+
 // outOfSheaf takes an object out of the sheaf that it is in.
 func (c *Cache) outOfSheaf(addr uint64) {
 	drop := func(sh *sheaf) {
