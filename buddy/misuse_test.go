@@ -224,7 +224,7 @@ func TestBadStates(t *testing.T) {
 		{"a list too many", func(s *State) { s.Zones[0].PCP[1].Lists[3] = []PFN{7} }, "cpu 1 list 3"},
 		{"a CPU too many", func(s *State) { s.Zones[0].PCP = make([]PCPState, 3) }, "per-CPU lists"},
 		{"a negative high", func(s *State) { s.Zones[0].PCP[0].High = -1 }, "cpu 0"},
-		{"a huge batch", func(s *State) { s.Zones[0].PCP[0].Batch = 1 << 40 }, "cpu 0"},
+		{"a huge batch", func(s *State) { s.Zones[0].PCP[0].Batch = 1<<31 - 1 }, "cpu 0"},
 		{"a type too many", func(s *State) { s.Zones[0].Blocks[0].Type = NumMigrateTypes }, "pageblocks"},
 		{"blocks outside", func(s *State) { s.Zones[0].Blocks[0].N = 1 << 60 }, "pageblocks"},
 	}
