@@ -159,6 +159,7 @@ func (p *objectCapture) replay(ctx context.Context, o Options) (*Result, error) 
 	if r.a, err = slab.Restore(p.config, &r.pages, p.state); err != nil {
 		return nil, fmt.Errorf("replay: %s: before.ksnap: %w", p.name, err)
 	}
+	r.a.DeferRCU(true)
 	r.caches = r.a.Caches()
 	r.numbers = make(map[*slab.Cache]int32, len(r.caches))
 	for i, c := range r.caches {
@@ -667,11 +668,26 @@ func (p *tracedPages) AllocPages(gfp buddy.GFP, order buddy.Order, _ buddy.NodeI
 	return 0, errNoTracedPage
 }
 
-// FreePages implements slab.PageSource.
+// freeSearch is how many events on the CPU may lie between an object's free and
+// the free of its slab's pages.
+const freeSearch = 64
+
+// FreePages implements slab.PageSource: the kernel must give the same pages back
+// with one of the next events.
 func (p *tracedPages) FreePages(pfn buddy.PFN, order buddy.Order, _ buddy.CPU) error {
 	r := p.r
 	r.res.Events++
-	r.res.EventsExact++
+	k := int32(r.at)
+	for range freeSearch {
+		if k = r.links.onCPU[k]; k < 0 {
+			break
+		}
+		if n := &r.trace.recs[k]; n.kind == objPageFree && n.ptr == uint64(pfn) && n.order == int8(order) {
+			r.res.EventsExact++
+			return nil
+		}
+	}
+	r.res.differ(r.trace.recs[r.at].line, fmt.Sprintf("slab at page frame %d: the model gives its pages back, the kernel does not", pfn))
 	return nil
 }
 
@@ -685,5 +701,13 @@ func (p *tracedPages) PageNode(pfn buddy.PFN) buddy.NodeID {
 	return 0
 }
 
-// pageFreed notes that the kernel freed a page.
-func (r *objectReplay) pageFreed(*objectRec) {}
+// pageFreed compares a page that the kernel freed: the model's slab of it, if it
+// was one, must be gone by now.
+func (r *objectReplay) pageFreed(rec *objectRec) {
+	addr := r.config.PageOffset + rec.ptr<<r.config.PageShift
+	if c := r.a.CacheOf(addr); c != nil && !r.isUntraced(c) {
+		r.res.Events++
+		r.res.differ(rec.line, fmt.Sprintf("cache %s: the kernel gave the slab at page frame %d back, the model keeps it", c.Name(), rec.ptr))
+	}
+	r.a.ForgetSlab(addr)
+}
