@@ -56,10 +56,11 @@ type objectCapture struct {
 	state, end    *slab.State
 	trace         *objectTrace
 	// cacheIDs are the caches of state; endNumber[i] is the number there of the
-	// i-th cache of end; created of them are only in end.
-	cacheIDs  []cacheID
-	endNumber []int32
-	created   int
+	// i-th cache of end; created of them are only in end, temporaries in neither
+	// snapshot.
+	cacheIDs             []cacheID
+	endNumber            []int32
+	created, temporaries int
 }
 
 func loadObjectCapture(c Capture) (*objectCapture, error) {
@@ -98,8 +99,11 @@ func loadObjectCapture(c Capture) (*objectCapture, error) {
 	if p.config.Profile.Sheaves {
 		names = buddy.GFPNames6_18
 	}
-	p.trace, err = loadObjects(tr, objectWindow(p.before, p.after), p.cacheIDs, names)
-	return p, err
+	if p.trace, err = loadObjects(tr, objectWindow(p.before, p.after), p.cacheIDs, names); err != nil {
+		return nil, err
+	}
+	p.addTemporary()
+	return p, nil
 }
 
 // addCreated gives the first state the caches that were created later, without
@@ -169,9 +173,9 @@ func (p *objectCapture) replay(ctx context.Context, o Options) (*Result, error) 
 		r.endSlabs = append(r.endSlabs, &p.end.Slabs[i])
 	}
 	slices.SortFunc(r.endSlabs, func(a, b *slab.SlabState) int { return cmp.Compare(a.PFN, b.PFN) })
-	if p.created > 0 {
-		addCount(&r.res.Notes, "caches created between the snapshots", p.created)
-	}
+	addCount(&r.res.Notes, "caches created between the snapshots", p.created)
+	addCount(&r.res.HintKinds, "order of a cache that is in no snapshot", p.temporaries)
+	r.res.Hints += p.temporaries
 	if err := r.run(); err != nil {
 		return nil, err
 	}
