@@ -682,10 +682,7 @@ func (p *tracedPages) FreePages(pfn buddy.PFN, order buddy.Order, _ buddy.CPU) e
 	r := p.r
 	r.res.Events++
 	k := int32(r.at)
-	for range freeSearch {
-		if k = r.links.onCPU[k]; k < 0 {
-			break
-		}
+	for n := 0; n < freeSearch && k >= 0; n, k = n+1, r.links.onCPU[k] {
 		if n := &r.trace.recs[k]; n.kind == objPageFree && n.ptr == uint64(pfn) && n.order == int8(order) {
 			r.res.EventsExact++
 			return nil
@@ -709,6 +706,10 @@ func (p *tracedPages) PageNode(pfn buddy.PFN) buddy.NodeID {
 // was one, must be gone by now.
 func (r *objectReplay) pageFreed(rec *objectRec) {
 	addr := r.config.PageOffset + rec.ptr<<r.config.PageShift
+	if c := r.a.CacheOf(addr); c != nil && int(r.numbers[c]) >= len(r.caches)-r.temporaries && c.InUse() == 0 {
+		r.res.hint("destruction of a cache")
+		_ = c.Destroy(buddy.CPU(rec.cpu))
+	}
 	if c := r.a.CacheOf(addr); c != nil && !r.isUntraced(c) {
 		r.res.Events++
 		r.res.differ(rec.line, fmt.Sprintf("cache %s: the kernel gave the slab at page frame %d back, the model keeps it", c.Name(), rec.ptr))
