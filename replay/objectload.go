@@ -72,6 +72,9 @@ type objectTrace struct {
 	vecs  []uint64
 	gfps  []buddy.GFP
 	sites []string
+	// names are caches that events name but no snapshot has; they are numbered
+	// behind those of the snapshots.
+	names []string
 }
 
 // objectLoader reads an objectTrace.
@@ -79,9 +82,11 @@ type objectLoader struct {
 	t      *objectTrace
 	byPtr  map[uint64]int32
 	byName map[string]int32
-	gfps   map[string]uint16
-	sites  map[string]int32
-	names  *buddy.GFPTable
+	// known is the number of caches that the snapshots have.
+	known int
+	gfps  map[string]uint16
+	sites map[string]int32
+	names *buddy.GFPTable
 	// calls are bulk calls of which not all lines were read.
 	calls []bulkCall
 	// end is the number of events up to the last one that may have started the
@@ -109,7 +114,7 @@ func loadObjects(r *trace.Reader, w *window, caches []cacheID, names *buddy.GFPT
 		kinds = append(kinds, k)
 	}
 	r.Select(kinds...)
-	l := &objectLoader{t: &objectTrace{}, byPtr: map[uint64]int32{}, byName: map[string]int32{}, gfps: map[string]uint16{}, sites: map[string]int32{}, names: names}
+	l := &objectLoader{t: &objectTrace{}, byPtr: map[uint64]int32{}, byName: map[string]int32{}, gfps: map[string]uint16{}, sites: map[string]int32{}, names: names, known: len(caches)}
 	for i, c := range caches {
 		l.byPtr[c.ptr], l.byName[c.name] = int32(i), int32(i)
 	}
@@ -257,9 +262,16 @@ func clampInt32(n uint64) int32 { return int32(min(n, 1<<20)) }
 
 // named notes the cache that an event names.
 func (l *objectLoader) named(rec *objectRec, name string) {
-	if i, ok := l.byName[name]; ok && name != "" {
-		rec.cache = i
+	if name == "" {
+		return
 	}
+	i, ok := l.byName[name]
+	if !ok {
+		i = int32(l.known + len(l.t.names))
+		l.t.names = append(l.t.names, name)
+		l.byName[name] = i
+	}
+	rec.cache = i
 }
 
 func (l *objectLoader) site(text string) int32 {

@@ -56,10 +56,11 @@ type objectCapture struct {
 	state, end    *slab.State
 	trace         *objectTrace
 	// cacheIDs are the caches of state; endNumber[i] is the number there of the
-	// i-th cache of end; created of them are only in end.
-	cacheIDs  []cacheID
-	endNumber []int32
-	created   int
+	// i-th cache of end; created of them are only in end, temporaries in neither
+	// snapshot.
+	cacheIDs             []cacheID
+	endNumber            []int32
+	created, temporaries int
 }
 
 func loadObjectCapture(c Capture) (*objectCapture, error) {
@@ -98,8 +99,11 @@ func loadObjectCapture(c Capture) (*objectCapture, error) {
 	if p.config.Profile.Sheaves {
 		names = buddy.GFPNames6_18
 	}
-	p.trace, err = loadObjects(tr, objectWindow(p.before, p.after), p.cacheIDs, names)
-	return p, err
+	if p.trace, err = loadObjects(tr, objectWindow(p.before, p.after), p.cacheIDs, names); err != nil {
+		return nil, err
+	}
+	p.addTemporary()
+	return p, nil
 }
 
 // addCreated gives the first state the caches that were created later, without
@@ -159,6 +163,7 @@ func (p *objectCapture) replay(ctx context.Context, o Options) (*Result, error) 
 	if r.a, err = slab.Restore(p.config, &r.pages, p.state); err != nil {
 		return nil, fmt.Errorf("replay: %s: before.ksnap: %w", p.name, err)
 	}
+	r.a.DeferRCU(true)
 	r.caches = r.a.Caches()
 	r.numbers = make(map[*slab.Cache]int32, len(r.caches))
 	for i, c := range r.caches {
@@ -168,9 +173,9 @@ func (p *objectCapture) replay(ctx context.Context, o Options) (*Result, error) 
 		r.endSlabs = append(r.endSlabs, &p.end.Slabs[i])
 	}
 	slices.SortFunc(r.endSlabs, func(a, b *slab.SlabState) int { return cmp.Compare(a.PFN, b.PFN) })
-	if p.created > 0 {
-		addCount(&r.res.Notes, "caches created between the snapshots", p.created)
-	}
+	addCount(&r.res.Notes, "caches created between the snapshots", p.created)
+	addCount(&r.res.HintKinds, "order of a cache that is in no snapshot", p.temporaries)
+	r.res.Hints += p.temporaries
 	if err := r.run(); err != nil {
 		return nil, err
 	}
@@ -667,11 +672,23 @@ func (p *tracedPages) AllocPages(gfp buddy.GFP, order buddy.Order, _ buddy.NodeI
 	return 0, errNoTracedPage
 }
 
-// FreePages implements slab.PageSource.
+// freeSearch is how many events on the CPU may lie between an object's free and
+// the free of its slab's pages.
+const freeSearch = 64
+
+// FreePages implements slab.PageSource: the kernel must give the same pages back
+// with one of the next events.
 func (p *tracedPages) FreePages(pfn buddy.PFN, order buddy.Order, _ buddy.CPU) error {
 	r := p.r
 	r.res.Events++
-	r.res.EventsExact++
+	k := int32(r.at)
+	for n := 0; n < freeSearch && k >= 0; n, k = n+1, r.links.onCPU[k] {
+		if n := &r.trace.recs[k]; n.kind == objPageFree && n.ptr == uint64(pfn) && n.order == int8(order) {
+			r.res.EventsExact++
+			return nil
+		}
+	}
+	r.res.differ(r.trace.recs[r.at].line, fmt.Sprintf("slab at page frame %d: the model gives its pages back, the kernel does not", pfn))
 	return nil
 }
 
@@ -685,5 +702,17 @@ func (p *tracedPages) PageNode(pfn buddy.PFN) buddy.NodeID {
 	return 0
 }
 
-// pageFreed notes that the kernel freed a page.
-func (r *objectReplay) pageFreed(*objectRec) {}
+// pageFreed compares a page that the kernel freed: the model's slab of it, if it
+// was one, must be gone by now.
+func (r *objectReplay) pageFreed(rec *objectRec) {
+	addr := r.config.PageOffset + rec.ptr<<r.config.PageShift
+	if c := r.a.CacheOf(addr); c != nil && int(r.numbers[c]) >= len(r.caches)-r.temporaries && c.InUse() == 0 {
+		r.res.hint("destruction of a cache")
+		_ = c.Destroy(buddy.CPU(rec.cpu))
+	}
+	if c := r.a.CacheOf(addr); c != nil && !r.isUntraced(c) {
+		r.res.Events++
+		r.res.differ(rec.line, fmt.Sprintf("cache %s: the kernel gave the slab at page frame %d back, the model keeps it", c.Name(), rec.ptr))
+	}
+	r.a.ForgetSlab(addr)
+}

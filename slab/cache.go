@@ -182,6 +182,27 @@ func (c *Cache) RefCount() int { return c.refcount }
 // it is not shuffled.
 func (c *Cache) Order() []uint16 { return slices.Clone(c.order) }
 
+// InUse counts the objects in use. It walks all slabs of the allocator. Debugged
+// caches count by their slabs' counters, which damage can make wrong.
+func (c *Cache) InUse() uint64 {
+	var n uint64
+	for i := range c.a.slabs {
+		s := &c.a.slabs[i]
+		switch {
+		case s.cache != c || s.addr == 0:
+		case c.debug:
+			n += uint64(s.inuse)
+		default:
+			for _, l := range s.links[:s.objects] {
+				if l == inUse {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
 // check says whether a call makes sense.
 func (c *Cache) check(cpu buddy.CPU, node buddy.NodeID) error {
 	if c.destroyed {

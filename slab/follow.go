@@ -168,6 +168,29 @@ func (c *Cache) Seize(addr uint64) error {
 	return nil
 }
 
+// ForgetSlab drops the slab at an address from the model, whatever its objects
+// are, because the kernel gave its pages back. It says whether there was one.
+func (a *Allocator) ForgetSlab(addr uint64) bool {
+	id := a.slabAt(addr)
+	if id == 0 || a.slabs[id].cache.debug {
+		return false
+	}
+	s := &a.slabs[id]
+	c := s.cache
+	for obj := range s.objects {
+		if s.links[obj] == inSheaf {
+			c.outOfSheaf(s.objectAddr(c, obj))
+		}
+	}
+	c.takeAway(id)
+	n := &c.nodes[s.node]
+	n.slabs--
+	n.objects -= uint64(s.objects)
+	a.pages.set(buddy.PFN(a.pfnOf(s.addr)), int(s.order), 0, 0)
+	c.dropSlot(id)
+	return true
+}
+
 // outOfSheaf takes an object out of the sheaf that it is in.
 func (c *Cache) outOfSheaf(addr uint64) {
 	drop := func(sh *sheaf) {

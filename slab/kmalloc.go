@@ -87,8 +87,8 @@ func kmallocSize(index int) uint32 {
 }
 
 // sizeName writes a size as kmalloc's cache names do.
-func sizeName(size uint32) string {
-	if size >= 1024 {
+func (c *Config) sizeName(size uint32) string {
+	if size >= 1024 && !c.Profile.KmallocLongNames {
 		return fmt.Sprintf("%dk", size/1024)
 	}
 	return fmt.Sprint(size)
@@ -104,35 +104,17 @@ func (c *Config) kmallocTypes() [numKmallocTypes]bool {
 	}
 }
 
-// createKmallocCaches is create_kmalloc_caches: type by type, by size, with 96
-// and 192 behind 64 and 128, or first (since 6.11).
+// createKmallocCaches is create_kmalloc_caches: type by type, by size.
 func (a *Allocator) createKmallocCaches() error {
 	c := &a.config
-	low, high := bits.Len32(c.KmallocMinSize)-1, c.PageShift+1
-	var sizes []int
-	odd := func(i int) {
-		if i == index96 && c.KmallocMinSize <= 32 || i == index192 && c.KmallocMinSize <= 64 {
-			sizes = append(sizes, i)
-		}
-	}
-	oddFirst := c.Profile.KmallocAlign == KmallocAlignDivisor
-	if oddFirst {
-		odd(index96)
-		odd(index192)
-	}
-	for i := low; i <= high; i++ {
-		sizes = append(sizes, i)
-		if !oddFirst && (i == 6 || i == 7) {
-			odd(i - 5)
-		}
-	}
-	for t, has := range c.kmallocTypes() {
-		for _, i := range sizes {
-			if !has {
+	types := c.kmallocTypes()
+	for _, t := range c.kmallocOrder() {
+		for _, i := range c.kmallocIndexes(t) {
+			if !types[t] {
 				a.kmalloc.caches[t][i] = a.kmalloc.caches[KmallocNormal][i]
 				continue
 			}
-			if err := a.createKmallocCache(KmallocType(t), i); err != nil {
+			if err := a.createKmallocCache(t, i); err != nil {
 				return err
 			}
 		}
@@ -140,11 +122,42 @@ func (a *Allocator) createKmallocCaches() error {
 	return nil
 }
 
+// kmallocOrder is the order in which the types' caches are made.
+func (c *Config) kmallocOrder() [numKmallocTypes]KmallocType {
+	if c.Profile.KmallocCgroupLast {
+		return [...]KmallocType{KmallocNormal, KmallocReclaim, KmallocDMA, KmallocCgroup}
+	}
+	return [...]KmallocType{KmallocNormal, KmallocCgroup, KmallocReclaim, KmallocDMA}
+}
+
+// kmallocIndexes are the numbers of a type's caches in the order in which they
+// are made: 96 and 192 behind 64 and 128, or first.
+func (c *Config) kmallocIndexes(t KmallocType) []int {
+	first := c.Profile.KmallocAlign == KmallocAlignDivisor || t == KmallocDMA && c.Profile.KmallocDMAByIndex
+	var sizes []int
+	odd := func(i int) {
+		if i == index96 && c.KmallocMinSize <= 32 || i == index192 && c.KmallocMinSize <= 64 {
+			sizes = append(sizes, i)
+		}
+	}
+	if first {
+		odd(index96)
+		odd(index192)
+	}
+	for i := bits.Len32(c.KmallocMinSize) - 1; i <= c.PageShift+1; i++ {
+		sizes = append(sizes, i)
+		if !first && (i == 6 || i == 7) {
+			odd(i - 5)
+		}
+	}
+	return sizes
+}
+
 // createKmallocCache is new_kmalloc_cache.
 func (a *Allocator) createKmallocCache(t KmallocType, index int) error {
 	c := &a.config
 	size := kmallocSize(index)
-	p := Params{Name: kmallocPrefix[t] + sizeName(size), Size: size, UserSize: size,
+	p := Params{Name: kmallocPrefix[t] + c.sizeName(size), Size: size, UserSize: size,
 		Flags: Kmalloc | [numKmallocTypes]Flags{KmallocCgroup: Account, KmallocReclaim: ReclaimAccount, KmallocDMA: CacheDMA}[t]}
 	never := c.Memcg && t == KmallocNormal
 	if never && c.Profile.KmallocNoMergeFlag {

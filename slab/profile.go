@@ -91,7 +91,13 @@ type Profile struct {
 	// Reclaim and cgroup types of kmalloc exist since 4.20 and 5.14; before,
 	// each memory cgroup had copies of all caches.
 	KmallocReclaim, KmallocCgroup bool
-	// KmallocNoMerge keeps the normal kmalloc caches alone by a flag (since
+	// KmallocLongNames: sizes in names are bytes, as kmalloc-1024 (until 4.19).
+	KmallocLongNames bool
+	// KmallocDMAByIndex: DMA caches are made last, 96 and 192 first (until 5.13,
+	// and since 6.11 all types are so). KmallocCgroupLast: the cgroup type comes
+	// after the others (since 6.2).
+	KmallocDMAByIndex, KmallocCgroupLast bool
+	// KmallocNoMergeFlag keeps the normal kmalloc caches alone by a flag (since
 	// 6.5) instead of by their reference count.
 	KmallocNoMergeFlag bool
 	// RandomBelow says that slab orders are shuffled with get_random_u32_below
@@ -101,9 +107,6 @@ type Profile struct {
 	// FreezeOnlyCPUSlab: slabs on a CPU's partial list are not frozen, only the
 	// CPU's slab is (since 6.8).
 	FreezeOnlyCPUSlab bool
-	// PartialExtra is how many slabs beyond the first a refill from a node's
-	// list takes to the CPU's list: cpu_partial/2 and so many more.
-	PartialExtra int
 	// PreferNode: a request that names a node without insisting on it first
 	// tries a new slab there before it takes other nodes' partial slabs (since
 	// 6.11).
@@ -114,18 +117,17 @@ type Profile struct {
 
 // Linux4_18 is kernel 4.18, as Red Hat Enterprise Linux 8 shipped it. Proof:
 // the slabinfo of such a machine (orders and objects).
-var Linux4_18 = Profile{Name: "4.18", PartialExtra: 1}
+var Linux4_18 = Profile{Name: "4.18", KmallocLongNames: true, KmallocDMAByIndex: true}
 
 // Linux5_4 is kernel 5.4. Proof: slabinfo files of such machines (orders and
 // objects).
-var Linux5_4 = Profile{Name: "5.4", KmallocAlign: KmallocAlignPower, KmallocReclaim: true, PartialExtra: 1}
+var Linux5_4 = Profile{Name: "5.4", KmallocAlign: KmallocAlignPower, KmallocReclaim: true, KmallocDMAByIndex: true}
 
 // Linux6_1 is kernel 6.1 with Debian's stable updates. Proof: all layouts and
 // object addresses of the 6.1 captures.
 var Linux6_1 = Profile{
 	Name: "6.1", CPUs: CPUsPresent, FreePointer: FreePointerMiddle, CPUPartial: CPUPartialSlabs,
 	KmallocAlign: KmallocAlignPower, TrackStack: true, OrigSizeBytes: 4, KmallocReclaim: true, KmallocCgroup: true,
-	PartialExtra: 1,
 }
 
 // Linux6_12 is kernel 6.12 with stable updates. Proof: what it shares with 6.18;
@@ -134,7 +136,7 @@ var Linux6_12 = Profile{
 	Name: "6.12", Order: OrderFixedMin, CPUs: CPUsPresent, FreePointer: FreePointerMiddle, CPUPartial: CPUPartialSlabs,
 	KmallocAlign: KmallocAlignDivisor, TrackStack: true, OrigSizeBytes: -1, OrigSizeMovesPointer: true,
 	KmallocReclaim: true, KmallocCgroup: true, KmallocNoMergeFlag: true, RandomBelow: true,
-	FreezeOnlyCPUSlab: true, PartialExtra: 1, PreferNode: true,
+	KmallocCgroupLast: true, FreezeOnlyCPUSlab: true, PreferNode: true,
 }
 
 // Linux6_18 is kernel 6.18. Proof: the layouts and object addresses of the
@@ -143,7 +145,7 @@ var Linux6_18 = Profile{
 	Name: "6.18", Order: OrderFixedMin, CPUs: CPUsPresent, FreePointer: FreePointerMiddle, CPUPartial: CPUPartialSlabs,
 	KmallocAlign: KmallocAlignDivisor, TrackStack: true, OrigSizeBytes: -1, OrigSizeMovesPointer: true,
 	KmallocReclaim: true, KmallocCgroup: true, KmallocNoMergeFlag: true, RandomBelow: true,
-	FreezeOnlyCPUSlab: true, PartialExtra: 1, PreferNode: true, Sheaves: true,
+	KmallocCgroupLast: true, FreezeOnlyCPUSlab: true, PreferNode: true, Sheaves: true,
 }
 
 // Profiles are the presets, oldest first.

@@ -335,7 +335,7 @@ func (a *Allocator) findKmallocCaches() {
 	types := a.config.kmallocTypes()
 	for t := range numKmallocTypes {
 		for i := range maxIndex + 1 {
-			name := kmallocPrefix[t] + sizeName(kmallocSize(i))
+			name := kmallocPrefix[t] + a.config.sizeName(kmallocSize(i))
 			at := slices.IndexFunc(a.caches, func(c *Cache) bool { return c.name == name })
 			switch {
 			case at >= 0:
