@@ -120,6 +120,9 @@ const (
 	PointPickTaskDL                    // pick_next_task_dl, pick_task_dl
 	PointCheckPreemptDL                // check_preempt_curr_dl
 	PointPutPrevTaskIdle               // put_prev_task_idle
+
+	// PointsEnd is the number of points.
+	PointsEnd
 )
 
 // probeQueue reports the entry of a function that works on a fair queue and one of

@@ -208,3 +208,9 @@ func (k Kernel) SetPeltClock(cpu CPU, pelt uint64) {
 	rq := &k.m.rqs[cpu]
 	rq.lostIdle = rq.clockPelt - pelt
 }
+
+// CPUOf is the CPU of a fair queue.
+func (m *Machine) CPUOf(q QueueID) CPU { return m.queues[q].cpu }
+
+// Migrating says that a task is between two CPUs' queues.
+func (m *Machine) Migrating(t TaskID) bool { return m.tasks[t].onRQ == onMigrating }
