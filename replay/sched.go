@@ -311,6 +311,9 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 		r.dequeue(i, l)
 	case entry(sched.PointCheckPreempt):
 		if id, ok := r.task(l); ok {
+			if st := r.m.Task(id); st.Class == sched.ClassStop && !st.OnRQ {
+				r.step(l, r.k.Enqueue(id, sched.EnqueueWakeup))
+			}
 			r.step(l, r.k.CheckPreempt(id, int(t.val(l, keyWflags))))
 		}
 	case entry(sched.PointPickNextTaskFair):
@@ -546,8 +549,13 @@ func (r *schedReplay) switched(l *schedLine) {
 		}
 		want = id
 	}
+	r.stopSleeps(l)
+	got := r.k.Running(cpu)
+	if stop := r.k.Stopper(cpu); stop >= 0 {
+		got = stop
+	}
 	r.res.Requests++
-	switch got := r.k.Running(cpu); {
+	switch {
 	case got == want:
 		r.res.Exact++
 	case pid == 0 && r.t.pid(l, keyPrevPid) == r.m.Task(got).PID:
@@ -556,6 +564,16 @@ func (r *schedReplay) switched(l *schedLine) {
 		r.res.differ(l.line, fmt.Sprintf("the kernel runs pid %d next, the model pid %d", pid, r.m.Task(got).PID))
 	}
 	r.k.Switch(cpu, want)
+}
+
+// stopSleeps takes a stopper thread that goes to sleep off its queue: no other
+// event tells that.
+func (r *schedReplay) stopSleeps(l *schedLine) {
+	id, ok := r.taskOf[r.t.pid(l, keyPrevPid)]
+	if ok && l.state != sched.StateRunning && r.m.Task(id).Class == sched.ClassStop && r.m.Task(id).OnRQ {
+		_, err := r.k.Dequeue(id, sched.DequeueSleep)
+		r.step(l, err)
+	}
 }
 
 func (r *schedReplay) summarize() {

@@ -19,6 +19,8 @@ type schedObject struct {
 	prio   int32
 	pol    int32
 	policy bool // prio and pol are known
+	checks bool // it was checked for preemption
+	class  bool // an event shows it in the queue of the fair, RT or deadline class
 	cpu    int32
 	order  int // for those queued at the start: when they were picked first
 }
@@ -59,6 +61,8 @@ func scanSched(t *schedTrace) *schedScan {
 		l := &t.lines[i]
 		if v, ok := t.get(l, keyCPU); ok && int(v) < maxSchedCPUs {
 			rq[l.cpu] = int32(v)
+		} else if l.event == entry(sched.PointTaskForkFair) || l.event == evSwitch || l.event == evSetUserNice {
+			rq[l.cpu] = l.cpu
 		}
 		if addr, ok := t.get(l, keyCFS); ok {
 			s.queue(addr, rq[l.cpu], int32(i), l)
@@ -178,6 +182,13 @@ func (s *schedScan) task(i int32, l *schedLine, pid, cpu int32) {
 		o = s.newTask(pid, i, cpu)
 		o.forked = l.event == entry(sched.PointTaskForkFair)
 	}
+	switch l.event {
+	case entry(sched.PointCheckPreempt):
+		o.checks = true
+	case entry(sched.PointEnqueueTaskFair), entry(sched.PointEnqueueTaskRT), entry(sched.PointEnqueueTaskDL),
+		entry(sched.PointDequeueTaskRT), entry(sched.PointDequeueTaskDL), entry(sched.PointDequeueTaskFair):
+		o.class = true
+	}
 	if !o.policy {
 		o.policy, o.prio, o.pol = true, int32(prio), int32(pol)
 	}
@@ -270,6 +281,9 @@ func (r *schedReplay) addTask(o *schedObject) error {
 	if o.policy {
 		setPriority(&info, int(o.prio), sched.Policy(o.pol))
 	}
+	// Stopper threads show as SCHED_FIFO of priority 99, but are not in that
+	// class.
+	info.Stop = o.checks && !o.class && o.prio == 0 && info.Policy == sched.PolicyFIFO
 	t, err := r.k.AddTask(info)
 	if err != nil {
 		return err

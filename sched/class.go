@@ -38,6 +38,9 @@ func (m *Machine) enqueue(rq *runQueue, t TaskID, flags int) {
 		m.rtEnqueue(rq, t, flags)
 	case ClassDeadline:
 		m.dlEnqueue(rq, t, flags)
+	case ClassStop:
+		rq.stop = t
+		rq.nrRunning++
 	}
 }
 
@@ -51,6 +54,9 @@ func (m *Machine) dequeue(rq *runQueue, t TaskID, flags int) bool {
 		m.rtDequeue(rq, t, flags)
 	case ClassDeadline:
 		m.dlDequeue(rq, t, flags)
+	case ClassStop:
+		rq.stop = NoTask
+		rq.nrRunning--
 	}
 	return true
 }

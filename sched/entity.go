@@ -96,13 +96,18 @@ func (m *Machine) isIdle(se *entity) bool {
 
 // linkEntity puts an entity into its queue's tree.
 func (m *Machine) linkEntity(q *cfsQueue, se EntityID) {
-	m.nodes[se].key = m.ents[se].vruntime
-	q.tree.insert(m.nodes, int32(se))
+	if !m.nodes[se].linked {
+		m.nodes[se].key = m.ents[se].vruntime
+		q.tree.insert(m.nodes, int32(se))
+	}
 }
 
-// unlinkEntity takes an entity out of its queue's tree.
+// unlinkEntity takes an entity out of its queue's tree. A replay that takes
+// over a running entity may find it out already.
 func (m *Machine) unlinkEntity(q *cfsQueue, se EntityID) {
-	q.tree.erase(m.nodes, int32(se))
+	if m.nodes[se].linked {
+		q.tree.erase(m.nodes, int32(se))
+	}
 }
 
 // first is the entity with the smallest key, None if the tree is empty.

@@ -47,6 +47,9 @@ func (k Kernel) AddTask(info TaskInfo) (TaskID, error) {
 	}
 	t := m.newTask(task{pid: info.PID, tgid: info.TGID, policy: info.Policy, rtPriority: uint8(info.RTPriority), cpu: info.CPU,
 		prio: prio, normalPrio: prio, staticPrio: int16(niceToPrio(info.Nice)), class: classOf(int(prio)), state: info.State})
+	if info.Stop {
+		m.tasks[t].class = ClassStop
+	}
 	m.ents[m.tasks[t].se].load = weightOf(info.Policy, info.Nice)
 	m.setTaskQueue(t, info.Group, info.CPU)
 	m.initEntityLoad(m.tasks[t].se)
@@ -62,6 +65,7 @@ type TaskInfo struct {
 	CPU        CPU
 	Group      GroupID
 	State      State
+	Stop       bool // a stopper thread ("migration/0"), above all other classes
 }
 
 func (m *Machine) checkInfo(i *TaskInfo) error {
@@ -142,6 +146,8 @@ func (m *Machine) inClass(t *task) bool {
 		return t.rt.onRQ()
 	case ClassDeadline:
 		return t.onRQ != offRQ
+	case ClassStop:
+		return m.rqs[t.cpu].stop >= 0
 	}
 	return false
 }
@@ -232,7 +238,7 @@ func (k Kernel) SetNext(cpu CPU) error {
 func (k Kernel) PickFair(cpu CPU, first bool) TaskID {
 	rq := &k.m.rqs[cpu]
 	prev := NoTask
-	if first {
+	if first && (k.m.tasks[rq.curr].class != ClassFair || k.m.isRunning(k.m.tasks[rq.curr].se)) {
 		prev = rq.curr
 	}
 	k.m.probeTask(PointPickNextTaskFair, rq, prev, 0)
@@ -273,6 +279,9 @@ func (k Kernel) Idle(cpu CPU) TaskID { return k.m.rqs[cpu].idle }
 
 // NeedResched says whether a CPU's running task has to be rescheduled.
 func (k Kernel) NeedResched(cpu CPU) bool { return k.m.rqs[cpu].needResched }
+
+// Stopper is the stopper thread of a CPU that is runnable, NoTask if none.
+func (k Kernel) Stopper(cpu CPU) TaskID { return k.m.rqs[cpu].stop }
 
 // Yield is sched_yield by a CPU's running task (yield_task).
 func (k Kernel) Yield(cpu CPU) error {

@@ -47,6 +47,7 @@ type runQueue struct {
 	nrRunning    uint32
 	curr, idle   TaskID
 	root         QueueID
+	stop         TaskID // stopper thread that is runnable, NoTask if none
 	needResched  bool // TIF_NEED_RESCHED of curr
 	lazyResched  bool // TIF_NEED_RESCHED_LAZY of curr
 	rt           rtQueue
@@ -121,7 +122,7 @@ func New(cfg Config) (*Machine, error) {
 	m.groups = []group{newGroup(NoGroup, nice0Load)}
 	for i := range m.rqs {
 		rq := &m.rqs[i]
-		rq.cpu = CPU(i)
+		rq.cpu, rq.stop = CPU(i), NoTask
 		rq.root = m.newQueue(RootGroup, rq.cpu)
 		m.groups[RootGroup].queues = append(m.groups[RootGroup].queues, rq.root)
 		rq.rt.init()

@@ -155,9 +155,25 @@ func (k Kernel) SetQueue(id QueueID, s QueueState) {
 	if k.m.prof.ZeroVruntime {
 		q.zeroVruntime = s.MinVruntime
 	}
-	q.curr, q.next, q.last, q.skip = s.Curr, s.Next, s.Last, s.Skip
+	if s.Curr != q.curr {
+		k.takeCurr(q, s.Curr)
+	}
+	q.next, q.last, q.skip = s.Next, s.Last, s.Skip
 	q.runtimeRemaining, q.runtimeEnabled = s.RuntimeRemaining, s.RuntimeEnabled
 	q.avg.set(s.Load)
+}
+
+// takeCurr makes another entity a queue's running one: what runs is not in the
+// tree, what else is queued is.
+func (k Kernel) takeCurr(q *cfsQueue, id EntityID) {
+	m := k.m
+	if old := q.curr; old >= 0 && m.ents[old].onRQ && m.ents[old].queue == q.id {
+		m.fair.link(q, old)
+	}
+	if id >= 0 && m.ents[id].queue == q.id {
+		m.fair.unlink(q, id)
+	}
+	q.curr = id
 }
 
 // QueueOf is the fair queue of a group on a CPU.
