@@ -43,6 +43,7 @@ func Sched(ctx context.Context, c Capture, o Options) (*Result, error) {
 	}
 	r := newSchedReplay(m, t, c.text("probes.txt"))
 	r.res = &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "sched"}
+	r.limits = limitsOf(c.text("before/cgroup.txt"))
 	if err := r.build(); err != nil {
 		return nil, err
 	}
@@ -158,16 +159,21 @@ type schedReplay struct {
 	rootOf   []sched.QueueID
 	entityAt map[uint64]sched.EntityID // by address, as last seen
 	taskOf   map[int32]sched.TaskID
-	pools    map[uint64]sched.GroupID // by the timer's address
-	present  [eventsEnd]bool          // events that the trace records
-	knownE   []fieldSet               // by entity: fields that the model knows
-	knownQ   []fieldSet               // by queue
+	pools    map[uint64]uint64 // by the timer's address: a queue of the pool
+	limits   []cpuMax
+	present  [eventsEnd]bool // events that the trace records
+	knownE   []fieldSet      // by entity: fields that the model knows
+	knownQ   []fieldSet      // by queue
+
+	knownLoadE map[sched.EntityID]bool // entities whose load average the model knows
+	knownLoadQ map[sched.QueueID]bool
+	peltClock  map[sched.CPU]bool // CPUs whose clock of load tracking it knows
 
 	pendingAttr map[int32]attr // by pid: system calls whose effect comes with a later line
 	at          int32          // next line of the CPU that is at work, -1 at its end
 	adopted     int
 	deferred    map[int32]int32 // several CPUs: by line, the operation that takes effect there
-	waits       map[sched.TaskID]bool
+	held        []bool          // by CPU: its lines belong to an operation that is put off
 }
 
 // attr are scheduling attributes that a system call sets.
@@ -180,8 +186,8 @@ type attr struct {
 
 func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay {
 	r := &schedReplay{m: m, t: t, queueOf: map[uint64]sched.QueueID{}, groupOf: map[uint64]sched.GroupID{}, entityAt: map[uint64]sched.EntityID{},
-		taskOf: map[int32]sched.TaskID{}, pools: map[uint64]sched.GroupID{}, pendingAttr: map[int32]attr{}, deferred: map[int32]int32{},
-		waits: map[sched.TaskID]bool{}}
+		taskOf: map[int32]sched.TaskID{}, pools: map[uint64]uint64{}, pendingAttr: map[int32]attr{}, deferred: map[int32]int32{},
+		held: make([]bool, t.cpus), knownLoadE: map[sched.EntityID]bool{}, knownLoadQ: map[sched.QueueID]bool{}, peltClock: map[sched.CPU]bool{}}
 	r.scan = scanSched(t)
 	for e, n := range t.seen {
 		r.present[e] = n > 0
@@ -210,14 +216,18 @@ func (r *schedReplay) run(ctx context.Context, progress func(float64)) error {
 			}
 		}
 		l := &r.t.lines[i]
+		if addr, ok := r.scan.enable[int32(i)]; ok {
+			r.enable(addr)
+		}
 		switch root, ok := r.deferred[int32(i)]; {
 		case ok:
 			delete(r.deferred, int32(i))
+			r.held[l.cpu] = false
 			r.operate(root)
 			if !l.consumed {
 				r.operate(int32(i))
 			}
-		case l.consumed:
+		case l.consumed || r.held[l.cpu]:
 		case r.m.CPUs() > 1 && r.postpone(int32(i)):
 		default:
 			r.operate(int32(i))
@@ -245,6 +255,7 @@ func (r *schedReplay) postpone(i int32) bool {
 				return false
 			}
 			r.deferred[at] = i
+			r.held[l.cpu] = true
 			return true
 		case e != entry(sched.PointEnqueueEntity) && e != entry(sched.PointDequeueEntity):
 			return false
@@ -363,6 +374,8 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 		r.hint("rescheduling asked for from outside the model")
 	case evPeriodTimer:
 		r.periodTimer(i, l)
+	case entry(sched.PointDistribute):
+		r.slackTimer(i)
 	case evSwitch:
 		r.switched(l)
 	case evStatRuntime, evStatWait, evStatSleep, evStatBlocked, evStatIowait, evProcessExit, evMigrateFair:
@@ -524,17 +537,6 @@ func (r *schedReplay) skipTo(e schedEvent) {
 	if id, ok := r.taskOf[r.t.pid(l, keyPid)]; ok {
 		r.compareEntity(l, r.m.EntityOf(id), taskEntityFields)
 	}
-}
-
-func (r *schedReplay) periodTimer(i int32, l *schedLine) {
-	addr := r.t.val(l, keyT)
-	g, ok := r.pools[addr]
-	if !ok {
-		r.hint("period timer of an unknown pool")
-		return
-	}
-	r.at = r.t.next[i]
-	r.k.PeriodTimer(g, 1)
 }
 
 // switched compares the task that the kernel runs next.

@@ -197,7 +197,7 @@ func (r *schedReplay) check(l *schedLine, k schedKey, got uint64) bool {
 
 // queueFields are the fields of a line that describe its queue; the model knows
 // them from the queue's first sight on.
-var queueFields = []schedKey{keyNr, keyLoad, keyMv, keyAvr, keyAvl}
+var queueFields = []schedKey{keyNr, keyLoad, keyMv, keyAvr, keyAvl, keyRem, keyBrt}
 
 // compareQueue compares a queue with a line, its running entity included.
 func (r *schedReplay) compareQueue(l *schedLine, id sched.QueueID) {
@@ -252,6 +252,10 @@ func queueField(q *sched.QueueState, k schedKey) *uint64 {
 		v = uint64(q.AvgVruntime)
 	case keyAvl:
 		v = q.AvgLoad
+	case keyRem:
+		v = uint64(q.RuntimeRemaining)
+	case keyBrt:
+		v = q.PoolRuntime
 	}
 	return &v
 }
@@ -268,6 +272,10 @@ func setQueueField(q *sched.QueueState, k schedKey, v uint64) {
 		q.AvgVruntime = int64(v)
 	case keyAvl:
 		q.AvgLoad = v
+	case keyRem:
+		q.RuntimeRemaining = int64(v)
+	case keyBrt:
+		q.PoolRuntime = v
 	}
 }
 
@@ -493,7 +501,17 @@ func (r *schedReplay) compareTask(l *schedLine, p *sched.Probe) {
 func (r *schedReplay) compareArgs(l *schedLine, p *sched.Probe) {
 	switch p.Point {
 	case sched.PointReweightEntity:
-		r.check(l, keyWeight, p.Value)
+		r.compareWeight(l, p)
+	case sched.PointAccountRuntime:
+		r.check(l, keyDelta, p.Value)
+	case sched.PointThrottle:
+		q := r.m.Queue(p.Queue)
+		r.check(l, keyQuota, q.PoolQuota)
+		r.check(l, keyPeriod, q.PoolPeriod)
+	case sched.PointDistribute:
+		r.check(l, keyRuntime, p.Value)
+	case sched.PointUpdateLoadAvgSE, sched.PointUpdateLoadAvgCFS:
+		r.compareLoad(l, p)
 	case sched.PointPlaceEntity:
 		if p.Return {
 			return
@@ -513,4 +531,20 @@ func (r *schedReplay) compareArgs(l *schedLine, p *sched.Probe) {
 			}
 		}
 	}
+}
+
+// compareWeight compares the weight that an entity is given. On several CPUs a
+// group's depends on loads on all of them, which only load tracking tells: then
+// it is taken from the trace.
+func (r *schedReplay) compareWeight(l *schedLine, p *sched.Probe) {
+	if w, ok := r.t.get(l, keyWeight); ok && r.t.val(l, keyMyq) != 0 && r.m.CPUs() > 1 && !r.tracksLoad() {
+		r.hint("weight of a group on one of several CPUs")
+		p.Value = w
+		return
+	}
+	if r.check(l, keyWeight, p.Value) {
+		return
+	}
+	p.Value = r.t.val(l, keyWeight)
+	r.adopted++
 }

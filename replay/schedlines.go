@@ -55,6 +55,8 @@ const (
 	keyLast
 	keySkip
 	keyWeight
+	keyRem
+	keyBrt
 	keyCPU
 	keyRnr
 	keyRcurr
@@ -72,9 +74,7 @@ const (
 	keyNew
 	keyOld
 	keyPi
-	keyRem
 	keyDelta
-	keyBrt
 	keyQuota
 	keyT
 	keyRtNr

@@ -38,6 +38,9 @@ type schedScan struct {
 	state    map[int32]sched.State  // by line of a dequeue: what the task went into
 	moved    map[int32]uint64       // by line of task_change_group: queue in which the task was seen next
 	running  map[int32]int32        // by CPU: the task that ran first
+	shares   map[uint64]uint64      // by my_q: the weight that a group's entity is given first
+	timers   []poolTimer
+	enable   map[int32]uint64 // by line: queue whose group gets its limit there
 }
 
 // schedQueue is a fair queue as the trace shows it.
@@ -46,11 +49,13 @@ type schedQueue struct {
 	cpu  int32
 	line int32  // first line that shows it
 	curr uint64 // address of its running entity there
+	pool schedPool
 }
 
 func scanSched(t *schedTrace) *schedScan {
 	s := &schedScan{t: t, tasks: map[int32]*schedObject{}, groups: map[uint64]*schedObject{}, queues: map[uint64]*schedQueue{},
-		state: map[int32]sched.State{}, moved: map[int32]uint64{}, running: map[int32]int32{}}
+		state: map[int32]sched.State{}, moved: map[int32]uint64{}, running: map[int32]int32{},
+		shares: map[uint64]uint64{}, enable: map[int32]uint64{}}
 	rq := make([]int32, t.cpus) // by CPU that writes: whose run queue it works on
 	for i := range rq {
 		rq[i] = int32(i)
@@ -68,6 +73,7 @@ func scanSched(t *schedTrace) *schedScan {
 			s.queue(addr, rq[l.cpu], int32(i), l)
 		}
 		s.object(int32(i), l, rq[l.cpu])
+		s.bandwidth(int32(i), l)
 		switch l.event {
 		case entry(sched.PointDequeueTaskFair), entry(sched.PointDequeueTaskRT), entry(sched.PointDequeueTaskDL):
 			if t.val(l, keyFlags)&sched.DequeueSleep != 0 {
@@ -222,6 +228,9 @@ func (r *schedReplay) build() error {
 		}
 	}
 	r.seed()
+	if r.tracksLoad() {
+		r.startLoads()
+	}
 	for cpu, pid := range s.running { // order does not matter
 		if t, ok := r.taskOf[pid]; ok {
 			r.k.Switch(sched.CPU(cpu), t)
@@ -249,12 +258,16 @@ func (r *schedReplay) addQueue(addr uint64, depth int) error {
 	if err := r.addQueue(g.queue, depth+1); err != nil {
 		return err
 	}
-	w := r.weightSeen(g, 1<<20)
+	w, ok := r.scan.shares[addr]
+	if !ok {
+		w = r.weightSeen(g, 1<<20)
+	}
 	id, err := r.k.AddGroup(r.groupOf[g.queue], min(max(w, 2), 1<<28))
 	if err != nil {
 		return err
 	}
 	r.groupOf[addr] = id
+	r.limit(addr, id)
 	r.queueOf[addr] = r.m.QueueOf(id, cpu)
 	r.entityOfQueue(addr)
 	return nil

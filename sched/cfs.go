@@ -423,7 +423,7 @@ func (c *cfs) checkPreemptTick(q *cfsQueue, id EntityID) {
 
 // reweightEntity gives an entity a new weight (reweight_entity).
 func (c *cfs) reweightEntity(q *cfsQueue, id EntityID, weight uint64) {
-	c.probeValue(PointReweightEntity, q, id, weight)
+	weight = c.probeValue(PointReweightEntity, q, id, weight)
 	se := &c.ents[id]
 	if se.onRQ {
 		if q.curr == id {

@@ -60,7 +60,10 @@ type Probe struct {
 	Entity EntityID // the entity, else None
 	Task   TaskID   // the task, else NoTask
 	Flags  int      // enqueue and dequeue flags, wake flags, place_entity's initial
-	Value  uint64   // reweight_entity: the new weight; account_cfs_rq_runtime: the delta; PELT: now
+	// Value is reweight_entity's new weight, account_cfs_rq_runtime's delta,
+	// or load tracking's now. A hook may replace the first: what a kernel
+	// computed from loads that the machine does not track.
+	Value uint64
 }
 
 // Point is a function of the scheduler that a probe can watch.
@@ -144,13 +147,15 @@ func (m *Machine) probeReturn(p Point, q *cfsQueue, se EntityID, flags int) {
 	m.hooks.Probe(&m.probe)
 }
 
-// probeValue reports the entry of a function that has a value as argument.
-func (m *Machine) probeValue(p Point, q *cfsQueue, se EntityID, v uint64) {
+// probeValue reports the entry of a function that has a value as argument, and
+// gives the value with which to go on.
+func (m *Machine) probeValue(p Point, q *cfsQueue, se EntityID, v uint64) uint64 {
 	if m.hooks.Probe == nil {
-		return
+		return v
 	}
 	m.probe = Probe{Point: p, CPU: q.cpu, Queue: q.id, Entity: se, Task: m.taskOfEntity(se), Value: v}
 	m.hooks.Probe(&m.probe)
+	return m.probe.Value
 }
 
 // probeTask reports the entry of a function that works on a run queue and

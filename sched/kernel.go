@@ -428,8 +428,23 @@ func (k Kernel) SetShares(g GroupID, shares uint64) { k.m.groups[g].shares = sha
 // ReweightGroup gives a group's entity on a CPU its part of the group's weight.
 func (k Kernel) ReweightGroup(id EntityID) { k.m.updateGroup(id) }
 
-// PeriodTimer is the timer of a group's pool after a number of periods; clock
-// is called to update a CPU's clock (sched_cfs_period_timer). It says whether
+// SetBandwidth limits a group to a quota in each period (cpu.max), and lets it
+// save up to burst; RuntimeInf is no limit. All are ns. The pool starts empty
+// and its queues with nothing.
+func (k Kernel) SetBandwidth(g GroupID, quota, period, burst uint64) {
+	b := &k.m.groups[g].bw
+	b.quota, b.period, b.burst = quota, period, burst
+	for _, q := range k.m.groups[g].queues {
+		k.m.queues[q].runtimeEnabled = quota != RuntimeInf
+	}
+}
+
+// Distribute gives runtime of a group's pool to its throttled queues
+// (distribute_cfs_runtime), as the slack timer does.
+func (k Kernel) Distribute(g GroupID) { k.m.distribute(&k.m.groups[g].bw, func(*runQueue) {}) }
+
+// PeriodTimer is the timer of a group's pool after a number of periods
+// (sched_cfs_period_timer). It says whether
 // the timer goes on.
 func (k Kernel) PeriodTimer(g GroupID, overrun uint64) bool {
 	return k.m.periodTimer(g, overrun, func(*runQueue) {})

@@ -48,8 +48,8 @@ type runQueue struct {
 	curr, idle   TaskID
 	root         QueueID
 	stop         TaskID // stopper thread that is runnable, NoTask if none
-	needResched  bool // TIF_NEED_RESCHED of curr
-	lazyResched  bool // TIF_NEED_RESCHED_LAZY of curr
+	needResched  bool   // TIF_NEED_RESCHED of curr
+	lazyResched  bool   // TIF_NEED_RESCHED_LAZY of curr
 	rt           rtQueue
 	dl           dlQueue
 	avgRT, avgDL loadAvg

@@ -38,7 +38,9 @@ type QueueState struct {
 	First                  EntityID // leftmost entity of the tree
 	Entity                 EntityID // that stands for it, None for a root queue
 	RuntimeRemaining       int64
-	RuntimeEnabled         bool
+	RuntimeEnabled         bool   // its group has a limit
+	PoolRuntime            uint64 // ns left in the group's pool
+	PoolQuota, PoolPeriod  uint64
 	Throttled              bool
 	Load                   LoadState
 	PeltClock              uint64 // clock of its load
@@ -140,11 +142,12 @@ func (m *Machine) Queue(id QueueID) QueueState {
 	}
 	return QueueState{NrRunning: q.nrRunning, HNrRunning: q.hNrRunning, Weight: q.load.weight, MinVruntime: mv, AvgVruntime: q.avgVruntime,
 		AvgLoad: q.avgLoad, Curr: q.curr, Next: q.next, Last: q.last, Skip: q.skip, First: q.first(), Entity: q.entity,
-		RuntimeRemaining: q.runtimeRemaining, RuntimeEnabled: q.runtimeEnabled, Throttled: q.throttled, Load: q.avg.state(), PeltClock: m.queuePelt(q)}
+		RuntimeRemaining: q.runtimeRemaining, RuntimeEnabled: q.runtimeEnabled, PoolRuntime: m.pool(q).runtime,
+		PoolQuota: m.pool(q).quota, PoolPeriod: m.pool(q).period, Throttled: q.throttled, Load: q.avg.state(), PeltClock: m.queuePelt(q)}
 }
 
-// SetQueue takes over a queue's state, but for First, Entity, Throttled and
-// PeltClock.
+// SetQueue takes over a queue's state and what is left in its group's pool, but
+// for First, Entity, Throttled, PeltClock and the pool's limits.
 func (k Kernel) SetQueue(id QueueID, s QueueState) {
 	q := &k.m.queues[id]
 	q.nrRunning, q.hNrRunning = s.NrRunning, s.HNrRunning
@@ -160,6 +163,7 @@ func (k Kernel) SetQueue(id QueueID, s QueueState) {
 	}
 	q.next, q.last, q.skip = s.Next, s.Last, s.Skip
 	q.runtimeRemaining, q.runtimeEnabled = s.RuntimeRemaining, s.RuntimeEnabled
+	k.m.pool(q).runtime = s.PoolRuntime
 	q.avg.set(s.Load)
 }
 
