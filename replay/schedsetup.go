@@ -69,7 +69,7 @@ func scanSched(t *schedTrace) *schedScan {
 		} else if l.event == entry(sched.PointTaskForkFair) || l.event == evSwitch || l.event == evSetUserNice {
 			rq[l.cpu] = l.cpu
 		}
-		if addr, ok := t.get(l, keyCFS); ok {
+		if addr, ok := t.get(l, keyCFS); ok && l.event != evMigrateFair { // that one shows the queue of the CPU that the task leaves
 			s.queue(addr, rq[l.cpu], int32(i), l)
 		}
 		s.object(int32(i), l, rq[l.cpu])

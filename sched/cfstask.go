@@ -372,5 +372,4 @@ func (c *cfs) migrate(t TaskID) {
 		c.removeEntityLoad(task.se)
 	}
 	se.avg.lastUpdate = 0
-	se.execStart = 0
 }

@@ -195,7 +195,7 @@ func (m *Machine) updateLoadAvg(q *cfsQueue, id EntityID, flags int) {
 
 // updateEntitySum is __update_load_avg_se.
 func (m *Machine) updateEntitySum(now uint64, q *cfsQueue, id EntityID) {
-	m.probeValue(PointUpdateLoadAvgSE, q, id, now)
+	now = m.probeValue(PointUpdateLoadAvgSE, q, id, now)
 	se := &m.ents[id]
 	if se.avg.updateSum(now, uint64(b2u(se.onRQ)), se.runnableTasks(), q.curr == id) {
 		se.avg.updateAvg(se.weight())
@@ -210,7 +210,7 @@ func (m *Machine) updateQueueAvg(now uint64, q *cfsQueue) bool {
 		m.applyRemoved(q)
 		changed = true
 	}
-	m.probeValue(PointUpdateLoadAvgCFS, q, None, now)
+	now = m.probeValue(PointUpdateLoadAvgCFS, q, None, now)
 	if q.avg.updateSum(now, weightDown(q.load.weight), uint64(q.hNrRunning), q.curr >= 0) {
 		q.avg.updateAvg(1)
 		changed = true
