@@ -167,12 +167,15 @@ type schedReplay struct {
 
 	knownLoadE map[sched.EntityID]bool // entities whose load average the model knows
 	knownLoadQ map[sched.QueueID]bool
+	statKnown  map[statKey]bool
 	peltClock  map[sched.CPU]bool // CPUs whose clock of load tracking it knows
 
 	pendingAttr map[int32]attr // by pid: system calls whose effect comes with a later line
 	at          int32          // next line of the CPU that is at work, -1 at its end
 	adopted     int
 	deferred    map[int32]int32 // several CPUs: by line, the operation that takes effect there
+	moved       sched.TaskID    // task that is changing its group
+	dying       []sched.TaskID  // tasks that have left for good, whose load is still in their queue
 	held        []bool          // by CPU: its lines belong to an operation that is put off
 }
 
@@ -187,7 +190,9 @@ type attr struct {
 func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay {
 	r := &schedReplay{m: m, t: t, queueOf: map[uint64]sched.QueueID{}, groupOf: map[uint64]sched.GroupID{}, entityAt: map[uint64]sched.EntityID{},
 		taskOf: map[int32]sched.TaskID{}, pools: map[uint64]uint64{}, pendingAttr: map[int32]attr{}, deferred: map[int32]int32{},
-		held: make([]bool, t.cpus), knownLoadE: map[sched.EntityID]bool{}, knownLoadQ: map[sched.QueueID]bool{}, peltClock: map[sched.CPU]bool{}}
+		held: make([]bool, t.cpus), knownLoadE: map[sched.EntityID]bool{}, knownLoadQ: map[sched.QueueID]bool{}, peltClock: map[sched.CPU]bool{},
+		statKnown: map[statKey]bool{}}
+	r.moved = sched.NoTask
 	r.scan = scanSched(t)
 	for e, n := range t.seen {
 		r.present[e] = n > 0
@@ -284,6 +289,9 @@ func (r *schedReplay) operate(i int32) {
 	}
 	r.at = i
 	r.setClock(l)
+	if len(r.dying) > 0 {
+		r.bury(i)
+	}
 	r.apply(i, l)
 	if !l.consumed {
 		l.consumed = true
@@ -335,7 +343,7 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 	case entry(sched.PointPutPrevTaskIdle):
 		r.step(l, r.k.PutPrev(cpu))
 	case entry(sched.PointSetNextEntity):
-		r.step(l, r.k.SetNext(r.m.CPUOf(r.queueOf[t.val(l, keyCFS)])))
+		r.setNext(l, r.m.CPUOf(r.queueOf[t.val(l, keyCFS)]))
 	case entry(sched.PointYieldTaskFair):
 		r.step(l, r.k.Yield(cpu))
 	case entry(sched.PointTaskForkFair):
@@ -378,10 +386,31 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 		r.slackTimer(i)
 	case evSwitch:
 		r.switched(l)
-	case evStatRuntime, evStatWait, evStatSleep, evStatBlocked, evStatIowait, evProcessExit, evMigrateFair:
+	case evStatRuntime:
+		r.leftOver(l)
+	case evStatWait, evStatSleep, evStatBlocked, evStatIowait:
+		r.unseenStat(l)
+	case evProcessExit, evMigrateFair:
 	default:
 		r.leftOver(l)
 	}
+}
+
+// unseenStat is a wait or sleep whose beginning lies before the trace: it is the
+// first of its kind that the trace shows of the task.
+func (r *schedReplay) unseenStat(l *schedLine) {
+	id, ok := r.taskOf[r.t.pid(l, keyPid)]
+	if !ok || r.statKnown[statKey{id, l.event}] {
+		r.leftOver(l)
+		return
+	}
+	r.statKnown[statKey{id, l.event}] = true
+	r.res.count("waits and sleeps that began before the trace")
+}
+
+type statKey struct {
+	task  sched.TaskID
+	event schedEvent
 }
 
 // leftOver notes a line that the model had no step for.
@@ -501,11 +530,22 @@ func (r *schedReplay) changeGroup(i int32, l *schedLine) {
 	if !ok {
 		return
 	}
+	r.moved = id
 	g := r.m.Task(id).Group
 	if addr, ok := r.scan.moved[i]; ok {
 		g = r.groupOf[addr]
 	}
 	r.step(l, r.k.ChangeGroup(id, g))
+}
+
+// setNext starts the running task again after a change of its attributes; one
+// that changed its group is rescheduled.
+func (r *schedReplay) setNext(l *schedLine, cpu sched.CPU) {
+	r.step(l, r.k.SetNext(cpu))
+	if r.moved == r.k.Running(cpu) {
+		r.k.ReschedCurr(cpu)
+	}
+	r.moved = sched.NoTask
 }
 
 func (r *schedReplay) setTaskCPU(l *schedLine) {
@@ -552,6 +592,7 @@ func (r *schedReplay) switched(l *schedLine) {
 		want = id
 	}
 	r.stopSleeps(l)
+	r.dies(l)
 	got := r.k.Running(cpu)
 	if stop := r.k.Stopper(cpu); stop >= 0 {
 		got = stop

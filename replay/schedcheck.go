@@ -56,6 +56,10 @@ func (r *schedReplay) leaveOut(at int32) {
 	for i := r.at; i != at && i >= 0; i = r.t.next[i] {
 		if l := &r.t.lines[i]; !l.consumed && !l.event.passive() {
 			l.consumed = true
+			if l.event >= evStatWait && l.event <= evStatIowait {
+				r.unseenStat(l)
+				continue
+			}
 			r.leftOver(l)
 		}
 	}
@@ -172,6 +176,7 @@ func (r *schedReplay) onTrace(ev *sched.TraceEvent) {
 		}
 		return
 	}
+	r.statKnown[statKey{ev.Task, e}] = true
 	r.check(l, keyDelay, ev.Delta)
 }
 

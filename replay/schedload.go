@@ -101,21 +101,85 @@ func (r *schedReplay) takeLoad(l *schedLine, s *sched.LoadState, known bool) boo
 	return changed
 }
 
-// startLoads lets the entities that were there at the start report their load,
-// so that it can be taken over.
+// startLoads gives queues and entities that were there at the start the load
+// that their first update shows; no line before can have changed it.
 func (r *schedReplay) startLoads() {
-	for _, o := range r.scan.tasks { // order does not matter
-		if !o.forked {
-			id := r.m.EntityOf(r.taskOf[o.pid])
-			s := r.m.Entity(id)
-			s.Load.LastUpdate = 1
-			r.k.SetEntity(id, s)
+	for i := range r.t.lines {
+		l := &r.t.lines[i]
+		switch l.event {
+		case entry(sched.PointUpdateLoadAvgCFS):
+			r.startQueueLoad(l)
+		case entry(sched.PointUpdateLoadAvgSE):
+			r.startEntityLoad(l)
 		}
 	}
-	for _, o := range r.scan.groups { // order does not matter
-		id := r.entityOfQueue(o.myq)
-		s := r.m.Entity(id)
-		s.Load.LastUpdate = 1
-		r.k.SetEntity(id, s)
+}
+
+func (r *schedReplay) startQueueLoad(l *schedLine) {
+	id, ok := r.queueOf[r.t.val(l, keyCFS)]
+	if !ok || r.knownLoadQ[id] {
+		return
 	}
+	q := r.m.Queue(id)
+	r.takeLoad(l, &q.Load, false)
+	r.k.SetQueue(id, q)
+	r.knownLoadQ[id] = true
+}
+
+func (r *schedReplay) startEntityLoad(l *schedLine) {
+	o := r.scan.find(r.t.pid(l, keyPid), r.t.val(l, keyMyq))
+	if o == nil || o.forked {
+		return
+	}
+	id := r.entityOfObject(o)
+	if r.knownLoadE[id] {
+		return
+	}
+	e := r.m.Entity(id)
+	r.takeLoad(l, &e.Load, false)
+	if v, ok := r.t.get(l, keyRw); ok {
+		e.RunnableWt = v
+	}
+	r.k.SetEntity(id, e)
+	r.knownLoadE[id] = true
+}
+
+// dies notes a task that leaves for good. Its load leaves its queue a little
+// later, when the next task has interrupts on again: a tick that was waiting
+// comes first.
+func (r *schedReplay) dies(l *schedLine) {
+	if id, ok := r.taskOf[r.t.pid(l, keyPrevPid)]; ok && l.state&(sched.StateZombie|sched.StateExitDead) != 0 && r.tracksLoad() {
+		r.dying = append(r.dying, id)
+	}
+}
+
+// bury takes dead tasks' loads off their queues, unless the operation that
+// begins shows that this has not happened yet.
+func (r *schedReplay) bury(i int32) {
+	keep := r.dying[:0]
+	for _, id := range r.dying {
+		q, _, _ := r.m.Where(r.m.EntityOf(id))
+		if r.stillLoaded(i, q) {
+			keep = append(keep, id)
+			r.hint("death of a task noticed after an interrupt")
+			continue
+		}
+		r.k.Dead(id)
+	}
+	r.dying = keep
+}
+
+// stillLoaded looks whether the next update of a queue, in the operation that
+// begins at a line, shows the load that the model has now.
+func (r *schedReplay) stillLoaded(i int32, q sched.QueueID) bool {
+	for at := i; at >= 0; at = r.t.next[at] {
+		l := &r.t.lines[at]
+		if at != i && l.event.begins() {
+			return false
+		}
+		if l.event == entry(sched.PointUpdateLoadAvgCFS) && r.queueOf[r.t.val(l, keyCFS)] == q {
+			return r.t.val(l, keyLsum) == r.m.Queue(q).Load.LoadSum
+		}
+	}
+	return false
 }

@@ -271,6 +271,10 @@ func (m *Machine) goIdle(rq *runQueue) {
 // Resched marks a CPU's running task to be rescheduled.
 func (k Kernel) Resched(cpu CPU) { k.m.rqs[cpu].needResched = true }
 
+// ReschedCurr asks for a CPU's running task to be rescheduled
+// (resched_curr), as a watched step of the model.
+func (k Kernel) ReschedCurr(cpu CPU) { k.m.resched(&k.m.rqs[cpu]) }
+
 // Running is the task that a CPU runs; the idle task if none.
 func (k Kernel) Running(cpu CPU) TaskID { return k.m.rqs[cpu].curr }
 
@@ -316,6 +320,14 @@ func (k Kernel) Fork(t TaskID) error {
 
 // WakeNew prepares a new task for its first enqueueing (wake_up_new_task).
 func (k Kernel) WakeNew(t TaskID) { k.m.firstUtil(t) }
+
+// Dead is the end of a task that has left its CPU for good: its load leaves its
+// queue (task_dead).
+func (k Kernel) Dead(t TaskID) {
+	if task := &k.m.tasks[t]; task.class == ClassFair && !k.m.ents[task.se].onRQ {
+		k.m.removeEntityLoad(task.se)
+	}
+}
 
 // SetState notes in which state a task goes to sleep.
 func (k Kernel) SetState(t TaskID, s State) { k.m.tasks[t].state = s }
