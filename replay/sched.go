@@ -168,10 +168,13 @@ type schedReplay struct {
 	knownLoadE map[sched.EntityID]bool // entities whose load average the model knows
 	knownLoadQ map[sched.QueueID]bool
 	statKnown  map[statKey]bool
+	rtKnown    map[sched.CPU]bool // CPUs whose real-time queue it knows
 	peltClock  map[sched.CPU]bool // CPUs whose clock of load tracking it knows
 
-	pendingAttr map[int32]attr // by pid: system calls whose effect comes with a later line
-	at          int32          // next line of the CPU that is at work, -1 at its end
+	pendingAttr map[int32]attr               // by pid: system calls whose effect comes with a later line
+	boosts      map[int32]int                // by pid: priority that a donor gives
+	switching   map[sched.TaskID]sched.Class // tasks that have left a class which shows no event of that
+	at          int32                        // next line of the CPU that is at work, -1 at its end
 	adopted     int
 	deferred    map[int32]int32 // several CPUs: by line, the operation that takes effect there
 	moved       sched.TaskID    // task that is changing its group
@@ -185,13 +188,14 @@ type attr struct {
 	nice       int
 	rtPriority int
 	dl         [3]uint64
+	keepWeight bool // only the priority changes
 }
 
 func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay {
 	r := &schedReplay{m: m, t: t, queueOf: map[uint64]sched.QueueID{}, groupOf: map[uint64]sched.GroupID{}, entityAt: map[uint64]sched.EntityID{},
 		taskOf: map[int32]sched.TaskID{}, pools: map[uint64]uint64{}, pendingAttr: map[int32]attr{}, deferred: map[int32]int32{},
 		held: make([]bool, t.cpus), knownLoadE: map[sched.EntityID]bool{}, knownLoadQ: map[sched.QueueID]bool{}, peltClock: map[sched.CPU]bool{},
-		statKnown: map[statKey]bool{}}
+		statKnown: map[statKey]bool{}, boosts: map[int32]int{}, rtKnown: map[sched.CPU]bool{}, switching: map[sched.TaskID]sched.Class{}}
 	r.moved = sched.NoTask
 	r.scan = scanSched(t)
 	for e, n := range t.seen {
@@ -324,10 +328,39 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 	case entry(sched.PointTaskTickFair):
 		r.makeRunning(cpu, t.pid(l, keyPid))
 		r.step(l, r.k.Tick(cpu))
-	case entry(sched.PointEnqueueTaskFair):
+	case entry(sched.PointTaskTickRT), entry(sched.PointTaskTickDL):
+		r.makeRunning(cpu, t.pid(l, keyPid))
+		r.step(l, r.k.Tick(cpu))
+	case entry(sched.PointEnqueueTaskFair), entry(sched.PointEnqueueTaskRT), entry(sched.PointEnqueueTaskDL):
 		r.enqueue(l, cpu)
-	case entry(sched.PointDequeueTaskFair):
+	case entry(sched.PointDequeueTaskFair), entry(sched.PointDequeueTaskRT), entry(sched.PointDequeueTaskDL):
 		r.dequeue(i, l)
+	case entry(sched.PointPickTaskDL):
+		r.stopSleeps(i, cpu)
+		r.picked(cpu, r.k.PickDeadline(cpu))
+	case entry(sched.PointPickTaskRT):
+		r.picked(cpu, r.k.PickRT(cpu))
+	case entry(sched.PointPutPrevTaskRT):
+		r.step(l, r.k.PutPrev(cpu))
+	case entry(sched.PointUpdateCurrRT):
+		r.k.UpdateCurrClass(cpu)
+		r.hint("time of a running task read from outside")
+	case entry(sched.PointUpdateCurrDL):
+		r.updateDeadline(i, l, cpu)
+	case entry(sched.PointYieldTaskRT):
+		r.step(l, r.k.Yield(cpu))
+	case entry(sched.PointSwitchedToRT):
+		if id, ok := r.task(l); ok {
+			r.leaveClass(id)
+			r.k.SwitchedTo(id)
+		}
+	case evRTPeriodTimer:
+		r.at = t.next[i]
+		r.k.RTPeriodTimer(1)
+	case evDLTaskTimer:
+		r.deadlineTimer(i, l)
+	case evRTMutexSetprio:
+		r.setprio(l)
 	case entry(sched.PointCheckPreempt):
 		if id, ok := r.task(l); ok {
 			if st := r.m.Task(id); st.Class == sched.ClassStop && !st.OnRQ {
@@ -336,6 +369,7 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 			r.step(l, r.k.CheckPreempt(id, int(t.val(l, keyWflags))))
 		}
 	case entry(sched.PointPickNextTaskFair):
+		r.stopSleeps(i, cpu)
 		r.pickFair(l, cpu)
 	case entry(sched.PointPutPrevEntity):
 		r.applyPending(t.pid(l, keyPid), l)
@@ -361,10 +395,11 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 		}
 	case entry(sched.PointSwitchedFromFair):
 		if id, ok := r.task(l); ok {
-			r.k.SwitchedFrom(id)
+			r.k.SwitchedFrom(id, sched.ClassFair)
 		}
 	case entry(sched.PointSwitchedToFair):
 		if id, ok := r.task(l); ok {
+			r.leaveClass(id)
 			r.k.SwitchedTo(id)
 		}
 	case entry(sched.PointTaskChangeGroup):
@@ -385,7 +420,7 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 	case entry(sched.PointDistribute):
 		r.slackTimer(i)
 	case evSwitch:
-		r.switched(l)
+		r.switched(i, l)
 	case evStatRuntime:
 		r.leftOver(l)
 	case evStatWait, evStatSleep, evStatBlocked, evStatIowait:
@@ -482,6 +517,11 @@ func (r *schedReplay) enqueue(l *schedLine, cpu sched.CPU) {
 		r.step(l, r.k.SetCPU(id, cpu))
 	}
 	r.step(l, r.k.Enqueue(id, flags))
+	// A running task whose attributes changed is set to run again; only the
+	// fair class shows that by an event.
+	if flags&sched.EnqueueRestore != 0 && r.k.Running(cpu) == id && r.m.Task(id).Class > sched.ClassFair {
+		r.step(l, r.k.SetNext(cpu))
+	}
 }
 
 func (r *schedReplay) dequeue(i int32, l *schedLine) {
@@ -505,7 +545,12 @@ func (r *schedReplay) pickFair(l *schedLine, cpu sched.CPU) {
 	if at := r.t.next[r.at]; !first && at >= 0 {
 		first = r.t.lines[at].event == entry(sched.PointPutPrevTaskIdle)
 	}
-	if next := r.k.PickFair(cpu, first); next >= 0 {
+	r.picked(cpu, r.k.PickFair(cpu, first))
+}
+
+// picked makes the task that a class chose its CPU's running one.
+func (r *schedReplay) picked(cpu sched.CPU, next sched.TaskID) {
+	if next >= 0 {
 		r.k.Switch(cpu, next)
 	}
 }
@@ -580,7 +625,7 @@ func (r *schedReplay) skipTo(e schedEvent) {
 }
 
 // switched compares the task that the kernel runs next.
-func (r *schedReplay) switched(l *schedLine) {
+func (r *schedReplay) switched(i int32, l *schedLine) {
 	cpu := sched.CPU(l.cpu)
 	pid := r.t.pid(l, keyNext)
 	want := r.k.Idle(cpu)
@@ -591,7 +636,7 @@ func (r *schedReplay) switched(l *schedLine) {
 		}
 		want = id
 	}
-	r.stopSleeps(l)
+	r.stopSleeps(i, cpu)
 	r.dies(l)
 	got := r.k.Running(cpu)
 	if stop := r.k.Stopper(cpu); stop >= 0 {
@@ -609,13 +654,21 @@ func (r *schedReplay) switched(l *schedLine) {
 	r.k.Switch(cpu, want)
 }
 
-// stopSleeps takes a stopper thread that goes to sleep off its queue: no other
-// event tells that.
-func (r *schedReplay) stopSleeps(l *schedLine) {
-	id, ok := r.taskOf[r.t.pid(l, keyPrevPid)]
-	if ok && l.state != sched.StateRunning && r.m.Task(id).Class == sched.ClassStop && r.m.Task(id).OnRQ {
-		_, err := r.k.Dequeue(id, sched.DequeueSleep)
-		r.step(l, err)
+// stopSleeps takes a stopper thread that goes to sleep off its queue before the
+// next pick: only the switch that follows tells that.
+func (r *schedReplay) stopSleeps(i int32, cpu sched.CPU) {
+	id := r.k.Stopper(cpu)
+	if id < 0 || r.k.Running(cpu) != id {
+		return
+	}
+	for at := i; at >= 0; at = r.t.next[at] {
+		if l := &r.t.lines[at]; l.event == evSwitch {
+			if l.state != sched.StateRunning {
+				_, err := r.k.Dequeue(id, sched.DequeueSleep)
+				r.step(l, err)
+			}
+			return
+		}
 	}
 }
 

@@ -49,8 +49,84 @@ func (r *schedReplay) applyPending(pid int32, l *schedLine) {
 	delete(r.pendingAttr, pid)
 	id := r.taskOf[pid]
 	before := r.m.Task(id)
-	r.step(l, r.k.SetPriority(id, a.policy, a.nice, a.rtPriority, 140))
-	r.k.Reweight(id, l.event == entry(sched.PointReweightEntity) && before.Class == sched.ClassFair)
+	r.step(l, r.k.SetPriority(id, a.policy, a.nice, a.rtPriority, r.boost(pid)))
+	if a.policy == sched.PolicyDeadline && a.dl[0] > 0 {
+		r.k.SetDeadline(id, a.dl[0], a.dl[1], a.dl[2], false)
+	}
+	if !a.keepWeight {
+		r.k.Reweight(id, l.event == entry(sched.PointReweightEntity) && before.Class == sched.ClassFair)
+	}
+	if after := r.m.Task(id).Class; after != before.Class && before.Class != sched.ClassFair {
+		r.switching[id] = before.Class
+	}
+}
+
+// boost is the priority that a donor gives a task, 140 if there is none.
+func (r *schedReplay) boost(pid int32) int {
+	if p, ok := r.boosts[pid]; ok {
+		return p
+	}
+	return 140
+}
+
+// setprio is a change of the donor: the task gets the donor's priority if that
+// is higher than its own (rt_mutex_setprio).
+func (r *schedReplay) setprio(l *schedLine) {
+	pid := r.t.pid(l, keyPid)
+	id, ok := r.taskOf[pid]
+	if !ok {
+		return
+	}
+	delete(r.boosts, pid)
+	if donor, ok := r.taskOf[r.t.pid(l, keyPi)]; ok && r.t.pid(l, keyPi) != 0 {
+		r.boosts[pid] = r.m.Task(donor).Prio
+	}
+	st := r.m.Task(id)
+	r.pendingAttr[pid] = attr{policy: st.Policy, nice: st.Nice, rtPriority: st.RTPriority, keepWeight: true}
+}
+
+// deadlineTimer is the replenishment timer of a task.
+func (r *schedReplay) deadlineTimer(i int32, l *schedLine) {
+	id, ok := r.task(l)
+	if !ok {
+		return
+	}
+	r.compareDeadline(l, id)
+	r.at = r.t.next[i]
+	r.k.DeadlineTimer(id)
+}
+
+// updateDeadline is a charge of the running deadline task that no other
+// operation brings: it yields, or is put back before a pick.
+func (r *schedReplay) updateDeadline(i int32, l *schedLine, cpu sched.CPU) {
+	id := r.k.Running(cpu)
+	st := r.m.Deadline(id)
+	switch next := r.t.next[i]; {
+	case r.m.Task(id).Class != sched.ClassDeadline:
+		r.k.UpdateCurrClass(cpu)
+	case r.t.val(l, keyCdlf)&dlYielded != 0 && !st.Yielded:
+		r.step(l, r.k.Yield(cpu))
+	case r.picksNext(next):
+		r.step(l, r.k.PutPrev(cpu))
+	default:
+		r.k.UpdateCurrClass(cpu)
+		r.hint("time of a running task read from outside")
+	}
+}
+
+// picksNext says that a pick follows a line, with nothing but what the line's
+// operation brings in between.
+func (r *schedReplay) picksNext(at int32) bool {
+	for n := 0; at >= 0 && n < lookAhead; n++ {
+		switch e := r.t.lines[at].event; {
+		case e == entry(sched.PointPickTaskDL) || e == evSwitch:
+			return true
+		case e.begins() && e != entry(sched.PointEnqueueTaskDL):
+			return false
+		}
+		at = r.t.next[at]
+	}
+	return false
 }
 
 // takesOut says that an event is part of taking a task out of its queue.

@@ -104,7 +104,7 @@ func (r *schedReplay) onProbe(p *sched.Probe) {
 			r.compareEntity(l, p.Entity, entityFields)
 		}
 	}
-	if p.Queue < 0 && p.Task >= 0 {
+	if p.Queue < 0 {
 		r.compareTask(l, p)
 	}
 	r.compareArgs(l, p)
@@ -497,6 +497,17 @@ func setEntityField(s *sched.EntityState, k schedKey, v uint64) {
 
 // compareTask compares what a line shows of a run queue and a task.
 func (r *schedReplay) compareTask(l *schedLine, p *sched.Probe) {
+	r.check(l, keyRnr, uint64(r.m.RunQueue(p.CPU).NrRunning))
+	r.compareRT(l, p)
+	if p.Task < 0 {
+		return
+	}
+	if _, ok := r.t.get(l, keyRt); ok {
+		r.compareDeadline(l, p.Task)
+	}
+	if _, ok := r.t.get(l, keyCdl); ok {
+		r.compareDeadlineCurr(l, p.Task)
+	}
 	if _, ok := r.t.get(l, keyVr); ok && r.m.Task(p.Task).Class == sched.ClassFair {
 		r.compareEntity(l, r.m.EntityOf(p.Task), taskEntityFields)
 	}

@@ -95,7 +95,37 @@ func scanSched(t *schedTrace) *schedScan {
 			s.settle(moving, l)
 		}
 	}
+	if t.seen[entry(sched.PointReschedCurrLazy)] > 0 {
+		s.lockWaits()
+	}
 	return s
+}
+
+// lockWaits tells, on PREEMPT_RT, the tasks that wait for a lock from those that
+// are blocked: sched_switch prints "D" for both, but only the latter's time is
+// reported when they wake up.
+func (s *schedScan) lockWaits() {
+	t := s.t
+	for at, state := range s.state { // order does not matter
+		if state != sched.StateUninterruptible {
+			continue
+		}
+		pid := t.pid(&t.lines[at], keyPid)
+		reported, woken := false, false
+		for i := at + 1; int(i) < len(t.lines) && !(woken && t.lines[i].event.begins()); i++ {
+			l := &t.lines[i]
+			switch {
+			case t.pid(l, keyPid) != pid:
+			case l.event == entry(sched.PointEnqueueTaskFair) || l.event == entry(sched.PointEnqueueTaskRT):
+				woken = true
+			case l.event == evStatBlocked:
+				reported = true
+			}
+		}
+		if woken && !reported {
+			s.state[at] = sched.StateRTLockWait
+		}
+	}
 }
 
 // settle notes the queue in which a task that changed its group is seen.

@@ -73,7 +73,7 @@ func (m *Machine) accountRuntime(q *cfsQueue, delta uint64) {
 		return
 	}
 	if !m.pool(q).assign(q, m.tun.BandwidthSliceNS) && q.curr >= 0 {
-		m.resched(m.rqOf(q))
+		m.reschedLazy(m.rqOf(q))
 	}
 }
 

@@ -222,7 +222,7 @@ func (c *cfs) fork(rq *runQueue, t TaskID) {
 	if c.tun.ChildRunsFirst && c.entityBefore(q.curr, c.tasks[t].se) {
 		curr := &c.ents[q.curr]
 		curr.vruntime, se.vruntime = se.vruntime, curr.vruntime
-		c.resched(rq)
+		c.reschedLazy(rq)
 	}
 	se.vruntime -= q.minVruntime
 }
@@ -304,7 +304,7 @@ func (c *cfs) prioChanged(rq *runQueue, t TaskID, old int) {
 	if rq.curr != t {
 		c.checkPreemptCurr(rq, t, 0)
 	} else if int(c.tasks[t].prio) > old {
-		c.resched(rq)
+		c.reschedLazy(rq)
 	}
 }
 

@@ -105,7 +105,7 @@ func (k Kernel) Enqueue(t TaskID, flags int) error {
 	switch {
 	case err != nil:
 		return err
-	case k.m.inClass(task) && flags&EnqueueDelayed == 0:
+	case k.m.inClass(t) && flags&EnqueueDelayed == 0:
 		return stepError("enqueue_task", t, "the task is queued already")
 	}
 	k.m.enqueue(&k.m.rqs[task.cpu], t, flags)
@@ -125,7 +125,7 @@ func (k Kernel) Dequeue(t TaskID, flags int) (bool, error) {
 	switch {
 	case err != nil:
 		return false, err
-	case !k.m.inClass(task):
+	case !k.m.inClass(t) && (task.class != ClassDeadline || task.onRQ == offRQ):
 		return false, stepError("dequeue_task", t, "the task is not queued")
 	}
 	if flags&(DequeueSleep|DequeueSave) == 0 {
@@ -152,17 +152,19 @@ func (k Kernel) DequeueDelayed(id EntityID) error {
 	return nil
 }
 
-// inClass says that a task is in its class's queue.
-func (m *Machine) inClass(t *task) bool {
-	switch t.class {
+// inClass says that a task is in its class's queue; a throttled deadline task
+// is not.
+func (m *Machine) inClass(t TaskID) bool {
+	task := &m.tasks[t]
+	switch task.class {
 	case ClassFair:
-		return m.ents[t.se].onRQ
+		return m.ents[task.se].onRQ
 	case ClassRT:
-		return t.rt.onRQ()
+		return task.rt.queued
 	case ClassDeadline:
-		return t.onRQ != offRQ
+		return m.dlNodes[t].linked
 	case ClassStop:
-		return m.rqs[t.cpu].stop >= 0
+		return m.rqs[task.cpu].stop >= 0
 	}
 	return false
 }
@@ -394,11 +396,70 @@ func (k Kernel) PrioChanged(t TaskID, old int) {
 		k.m.fair.prioChanged(rq, t, old)
 	case ClassRT:
 		k.m.rtPrioChanged(rq, t, old)
+	case ClassDeadline:
+		k.m.dlPrioChanged(rq, t)
 	}
 }
 
-// SwitchedFrom tells the fair class that a task left it (switched_from).
-func (k Kernel) SwitchedFrom(t TaskID) { k.m.fair.switchedFrom(k.m.rqOfTask(t), t) }
+// SwitchedFrom tells a class that a task left it (switched_from).
+func (k Kernel) SwitchedFrom(t TaskID, left Class) {
+	switch left {
+	case ClassFair:
+		k.m.fair.switchedFrom(k.m.rqOfTask(t), t)
+	case ClassDeadline:
+		k.m.dlSwitchedFrom(k.m.rqOfTask(t), t)
+	}
+}
+
+// PickRT and PickDeadline choose the next task of their class
+// (pick_next_task_rt, pick_next_task_dl), NoTask if there is none.
+func (k Kernel) PickRT(cpu CPU) TaskID { return k.m.pickRT(&k.m.rqs[cpu]) }
+
+// PickDeadline is the deadline class's choice; see PickRT.
+func (k Kernel) PickDeadline(cpu CPU) TaskID { return k.m.pickDL(&k.m.rqs[cpu]) }
+
+// RTPeriodTimer is the timer of the real-time budget after a number of periods
+// (sched_rt_period_timer); it says whether the timer goes on.
+func (k Kernel) RTPeriodTimer(overrun uint64) bool {
+	return k.m.rtPeriodTimer(overrun, func(*runQueue) {})
+}
+
+// DeadlineTimer is a task's replenishment timer (dl_task_timer).
+func (k Kernel) DeadlineTimer(t TaskID) { k.m.dlTimer(k.m.rqOfTask(t), t) }
+
+// UpdateCurrClass charges the running real-time or deadline task of a CPU
+// (update_curr).
+func (k Kernel) UpdateCurrClass(cpu CPU) {
+	rq := &k.m.rqs[cpu]
+	switch k.m.tasks[rq.curr].class {
+	case ClassRT:
+		k.m.updateCurrRT(rq)
+	case ClassDeadline:
+		k.m.updateCurrDL(rq)
+	}
+}
+
+// SetDeadline sets a task's deadline parameters, in ns (__setparam_dl).
+// reclaim lets it take part in GRUB.
+func (k Kernel) SetDeadline(t TaskID, runtime, deadline, period uint64, reclaim bool) {
+	if period == 0 {
+		period = deadline
+	}
+	d := &k.m.tasks[t].dl
+	d.dlRuntime, d.dlDeadline, d.dlPeriod, d.reclaim = runtime, deadline, period, reclaim
+	d.bw, d.density = ratio(period, runtime), ratio(deadline, runtime)
+}
+
+// ratio is runtime / period in parts of 2^20 (to_ratio).
+func ratio(period, runtime uint64) uint64 {
+	switch {
+	case runtime == RuntimeInf:
+		return bwUnit
+	case period == 0:
+		return 0
+	}
+	return runtime << bwShift / period
+}
 
 // SwitchedTo tells a task's class that the task came to it (switched_to).
 func (k Kernel) SwitchedTo(t TaskID) {
@@ -408,6 +469,8 @@ func (k Kernel) SwitchedTo(t TaskID) {
 		k.m.fair.switchedTo(rq, t)
 	case ClassRT:
 		k.m.rtSwitchedTo(rq, t)
+	case ClassDeadline:
+		k.m.dlSwitchedTo(rq, t)
 	}
 }
 
@@ -437,7 +500,7 @@ func (k Kernel) SetCPU(t TaskID, cpu CPU) error {
 	switch {
 	case err != nil:
 		return err
-	case k.m.inClass(task):
+	case k.m.inClass(t):
 		return stepError("set_task_cpu", t, "the task is in a queue")
 	case int(cpu) < 0 || int(cpu) >= len(k.m.rqs):
 		return stepError("set_task_cpu", t, "there is no such CPU")

@@ -30,9 +30,12 @@ type Machine struct {
 	nodes  []rbNode // of ents
 	queues []cfsQueue
 	groups []group
-	hooks  Hooks
-	probe  Probe      // argument of hooks.Probe
-	event  TraceEvent // argument of hooks.Trace
+	// dlNodes are the tasks' nodes in the trees of the deadline class.
+	dlNodes        []rbNode
+	rtPeriodActive bool // the timer of the real-time budget runs
+	hooks          Hooks
+	probe          Probe      // argument of hooks.Probe
+	event          TraceEvent // argument of hooks.Trace
 }
 
 // runQueue is what a CPU schedules from (struct rq).
@@ -126,6 +129,7 @@ func New(cfg Config) (*Machine, error) {
 		rq.root = m.newQueue(RootGroup, rq.cpu)
 		m.groups[RootGroup].queues = append(m.groups[RootGroup].queues, rq.root)
 		rq.rt.init()
+		rq.rt.runtime = m.tun.RTRuntimeNS
 		rq.dl.init()
 		rq.idle = m.newTask(task{class: ClassIdle, policy: PolicyNormal, prio: maxPrio, normalPrio: maxPrio, staticPrio: maxPrio, cpu: rq.cpu})
 		rq.curr = rq.idle
@@ -150,8 +154,10 @@ func (m *Machine) newTask(t task) TaskID {
 	id := TaskID(len(m.tasks))
 	t.se = m.newEntity(entity{task: id, myQ: None, parent: None, queue: None})
 	t.rt.init()
+	t.rt.timeSlice = m.tun.RRTimesliceTicks
 	t.dl.init()
 	m.tasks = append(m.tasks, t)
+	m.dlNodes = append(m.dlNodes, rbNode{})
 	return id
 }
 

@@ -234,3 +234,83 @@ func (m *Machine) CPUOf(q QueueID) CPU { return m.queues[q].cpu }
 
 // Migrating says that a task is between two CPUs' queues.
 func (m *Machine) Migrating(t TaskID) bool { return m.tasks[t].onRQ == onMigrating }
+
+// RTState is what a CPU's real-time queue holds. Times are ns.
+type RTState struct {
+	NrRunning     uint32
+	Time, Runtime uint64 // used in this period, and its limit
+	Throttled     bool
+}
+
+// RT gives the state of a CPU's real-time queue.
+func (m *Machine) RT(cpu CPU) RTState {
+	r := &m.rqs[cpu].rt
+	return RTState{r.nrRunning, r.time, r.runtime, r.throttled}
+}
+
+// SetRT takes over the budget of a CPU's real-time queue, but not its tasks.
+func (k Kernel) SetRT(cpu CPU, s RTState) {
+	rq := &k.m.rqs[cpu]
+	k.m.rtUncount(rq)
+	rq.rt.time, rq.rt.runtime, rq.rt.throttled = s.Time, s.Runtime, s.Throttled
+	k.m.rtCount(rq)
+}
+
+// SetRTPeriodActive says whether the timer of the real-time budget runs.
+func (k Kernel) SetRTPeriodActive(active bool) { k.m.rtPeriodActive = active }
+
+// TimeSlice is what a SCHED_RR task has left, in ticks.
+func (m *Machine) TimeSlice(t TaskID) uint32 { return m.tasks[t].rt.timeSlice }
+
+// SetTimeSlice takes over what a SCHED_RR task has left, in ticks.
+func (k Kernel) SetTimeSlice(t TaskID, ticks uint32) { k.m.tasks[t].rt.timeSlice = ticks }
+
+// DeadlineState is what a deadline task holds. Times are ns; Deadline is
+// absolute.
+type DeadlineState struct {
+	Runtime                int64 // left
+	Deadline               uint64
+	RuntimeMax             uint64 // runtime of an instance
+	RelDeadline, Period    uint64
+	Throttled, Yielded     bool
+	NonContending, Overrun bool
+}
+
+// Deadline gives a task's deadline state.
+func (m *Machine) Deadline(t TaskID) DeadlineState {
+	d := &m.tasks[t].dl
+	return DeadlineState{d.runtime, d.deadline, d.dlRuntime, d.dlDeadline, d.dlPeriod, d.throttled, d.yielded, d.nonContending, d.overrun}
+}
+
+// SetDeadlineState takes over what is left to a deadline task, and its flags;
+// its place in the queue follows.
+func (k Kernel) SetDeadlineState(t TaskID, s DeadlineState) {
+	m := k.m
+	d := &m.tasks[t].dl
+	d.runtime, d.throttled, d.yielded = s.Runtime, s.Throttled, s.Yielded
+	if d.deadline == s.Deadline {
+		return
+	}
+	d.deadline = s.Deadline
+	if rq := m.rqOfTask(t); m.dlNodes[t].linked {
+		rq.dl.tree.erase(m.dlNodes, int32(t))
+		m.dlNodes[t].key = d.deadline
+		rq.dl.tree.insert(m.dlNodes, int32(t))
+	}
+}
+
+// SeedRT puts a real-time task, that was runnable before, at the end of its
+// list.
+func (k Kernel) SeedRT(t TaskID) {
+	m := k.m
+	rq, e := m.rqOfTask(t), &m.tasks[t].rt
+	if e.queued || m.tasks[t].class != ClassRT {
+		return
+	}
+	m.rtUncount(rq)
+	m.rtList(&rq.rt, t, false)
+	e.queued = true
+	m.tasks[t].onRQ = queued
+	rq.rt.nrRunning++
+	m.rtCount(rq)
+}

@@ -10,7 +10,7 @@ func (m *Machine) statsWaitStart(q *cfsQueue, id EntityID) {
 }
 
 func (m *Machine) statsWaitEnd(q *cfsQueue, id EntityID) {
-	if t := m.ents[id].task; t >= 0 {
+	if t := m.ents[id].task; t >= 0 && m.tasks[t].stats.waitStart != 0 {
 		m.waitEnd(m.rqOf(q), t)
 	}
 }
@@ -26,11 +26,10 @@ func (m *Machine) waitStart(rq *runQueue, t TaskID) {
 	s.waitStart = start
 }
 
+// waitEnd reports how long a task waited. The real-time and deadline classes
+// also end waits that never began; the time is then that since boot.
 func (m *Machine) waitEnd(rq *runQueue, t TaskID) {
 	s := &m.tasks[t].stats
-	if s.waitStart == 0 {
-		return
-	}
 	delta := rq.clock - s.waitStart
 	if m.tasks[t].onRQ == onMigrating {
 		s.waitStart = delta

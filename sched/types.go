@@ -100,6 +100,7 @@ const (
 	StateWaking          State = 0x200
 	StateNoload          State = 0x400
 	StateNew             State = 0x800
+	StateRTLockWait      State = 0x1000                             // PREEMPT_RT: waits for a spin lock that sleeps; "D" in sched_switch
 	StateIdle                  = StateUninterruptible | StateNoload // TASK_IDLE, "I"
 )
 
