@@ -123,17 +123,32 @@ func (m *Machine) throttle(q *cfsQueue) bool {
 		q.throttleCount++
 	})
 	if m.removeTasks(q) {
-		rq.nrRunning -= q.hNrRunning
+		rq.nrRunning -= q.hNrQueued
 	}
 	q.throttled = true
-	q.throttledClock = rq.clock
+	if q.nrRunning > 0 || !m.prof.EEVDF {
+		q.throttledClock = rq.clock
+	}
 	return true
+}
+
+// throttleFlags are the flags with which a throttled queue's entity is taken
+// out: at once, though it may have had more than its share.
+func (m *Machine) throttleFlags(se *entity) int {
+	flags := DequeueSleep
+	if m.prof.DelayedDequeue {
+		flags |= DequeueSpecial
+	}
+	if se.delayed {
+		flags |= DequeueDelayed
+	}
+	return flags
 }
 
 // removeTasks takes a throttled queue's entity and its tasks out of the queues
 // above; it says whether it came up to the root.
 func (m *Machine) removeTasks(q *cfsQueue) bool {
-	tasks, idle := q.hNrRunning, q.idleHNrRunning
+	tasks, runnable, idle := q.hNrQueued, q.hNrRunning, q.idleHNrRunning
 	id, dequeue := q.entity, true
 	for ; id >= 0; id = m.ents[id].parent {
 		se := &m.ents[id]
@@ -142,15 +157,16 @@ func (m *Machine) removeTasks(q *cfsQueue) bool {
 			return false
 		}
 		if dequeue {
-			m.fair.dequeueEntity(above, id, DequeueSleep)
+			m.fair.dequeueEntity(above, id, m.throttleFlags(se))
 		} else {
 			m.updateLoadAvg(above, id, 0)
 			m.updateRunnable(se)
 		}
 		if m.queues[se.myQ].idle {
-			idle = q.hNrRunning
+			idle = q.hNrQueued
 		}
-		above.hNrRunning -= tasks
+		above.hNrQueued -= tasks
+		above.hNrRunning -= runnable
 		above.idleHNrRunning -= idle
 		dequeue = dequeue && above.load.weight == 0
 	}
@@ -186,7 +202,10 @@ func (m *Machine) unthrottle(q *cfsQueue) {
 	m.probeQueue(PointUnthrottle, q, None, 0)
 	rq, b := m.rqOf(q), m.pool(q)
 	q.throttled = false
-	b.throttledTime += rq.clock - q.throttledClock
+	if q.throttledClock != 0 {
+		b.throttledTime += rq.clock - q.throttledClock
+		q.throttledClock = 0
+	}
 	m.dropThrottled(b, q)
 	m.walkGroups(q.group, q.cpu, func(q *cfsQueue) {
 		if q.throttleCount--; q.throttleCount == 0 {
@@ -194,7 +213,7 @@ func (m *Machine) unthrottle(q *cfsQueue) {
 		}
 	})
 	if q.load.weight != 0 && m.addTasksAbove(q) {
-		rq.nrRunning += q.hNrRunning
+		rq.nrRunning += q.hNrQueued
 	}
 	if rq.curr == rq.idle && m.queues[rq.root].nrRunning > 0 {
 		m.resched(rq)
@@ -204,11 +223,14 @@ func (m *Machine) unthrottle(q *cfsQueue) {
 // addTasksAbove puts an unthrottled queue's entity and tasks back into the
 // queues above; it says whether it came up to the root.
 func (m *Machine) addTasksAbove(q *cfsQueue) bool {
-	tasks, idle := q.hNrRunning, q.idleHNrRunning
+	tasks, runnable, idle := q.hNrQueued, q.hNrRunning, q.idleHNrRunning
 	id, enqueue := q.entity, true
 	for ; id >= 0; id = m.ents[id].parent {
 		se := &m.ents[id]
 		above := m.queueOf(se)
+		if enqueue && se.delayed {
+			m.fair.dequeueEntity(above, id, DequeueSleep|DequeueDelayed)
+		}
 		enqueue = enqueue && !se.onRQ
 		if enqueue {
 			m.fair.enqueueEntity(above, id, EnqueueWakeup)
@@ -217,9 +239,10 @@ func (m *Machine) addTasksAbove(q *cfsQueue) bool {
 			m.updateRunnable(se)
 		}
 		if m.queues[se.myQ].idle {
-			idle = q.hNrRunning
+			idle = q.hNrQueued
 		}
-		above.hNrRunning += tasks
+		above.hNrQueued += tasks
+		above.hNrRunning += runnable
 		above.idleHNrRunning += idle
 		if above.throttled {
 			return false

@@ -37,6 +37,7 @@ func b2u(b bool) uint32 {
 // addTasks counts n more tasks below a queue, idle of them idle ones; above an
 // idle group all are idle. It returns how many count as idle further up.
 func (q *cfsQueue) addTasks(n, idle uint32) uint32 {
+	q.hNrQueued += n
 	q.hNrRunning += n
 	q.idleHNrRunning += idle
 	if q.idle {
@@ -81,6 +82,7 @@ func (c *cfs) dequeueTask(rq *runQueue, t TaskID, flags int) bool {
 
 // subTasks undoes addTasks.
 func (q *cfsQueue) subTasks(n, idle uint32) uint32 {
+	q.hNrQueued -= n
 	q.hNrRunning -= n
 	q.idleHNrRunning -= idle
 	if q.idle {

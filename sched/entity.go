@@ -34,8 +34,8 @@ type cfsQueue struct {
 	load   load     // sum of its entities' weights
 
 	nrRunning      uint32 // its entities
-	hNrRunning     uint32 // tasks below it (6.12: without the delayed ones)
-	hNrQueued      uint32 // 6.12: with the delayed ones
+	hNrQueued      uint32 // tasks below it
+	hNrRunning     uint32 // those of them that are not delayed
 	idleNrRunning  uint32 // entities of SCHED_IDLE or of an idle group
 	idleHNrRunning uint32 // tasks below it that count as idle
 	idle           bool   // its group is cpu.idle
@@ -43,7 +43,7 @@ type cfsQueue struct {
 	tree                   rbTree
 	curr, next, last, skip EntityID // the running entity and the buddies
 	minVruntime            uint64   // CFS: never decreases
-	zeroVruntime           uint64   // EEVDF: reference of the sum
+	zeroVruntime           uint64   // EEVDF: reference of the sum (zero_vruntime, before it min_vruntime)
 	avgVruntime            int64    // EEVDF: sum of (vruntime - zeroVruntime) * weight over the tree
 	avgLoad                uint64   // EEVDF: sum of the weights over the tree
 

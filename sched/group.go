@@ -87,7 +87,13 @@ func (m *Machine) updateGroup(id EntityID) {
 	if q.throttleCount > 0 {
 		return
 	}
-	m.fair.reweightEntity(m.queueOf(se), id, m.groupShares(q))
+	shares := m.groupShares(q)
+	// With delayed dequeue an empty group's entity may still be queued and
+	// keeps its weight.
+	if m.prof.EEVDF && (q.load.weight == 0 || shares == se.load.weight) {
+		return
+	}
+	m.fair.reweightEntity(m.queueOf(se), id, shares)
 }
 
 // groupShares is the weight of a group's entity on one CPU: that part of the

@@ -128,13 +128,28 @@ func (k Kernel) Dequeue(t TaskID, flags int) (bool, error) {
 	case !k.m.inClass(t) && (task.class != ClassDeadline || task.onRQ == offRQ):
 		return false, stepError("dequeue_task", t, "the task is not queued")
 	}
-	switch {
-	case flags&DequeueSleep != 0:
-		task.onRQ = offRQ
-	case flags&DequeueSave == 0:
+	if flags&(DequeueSleep|DequeueSave) == 0 {
 		task.onRQ = onMigrating
 	}
-	return k.m.dequeue(&k.m.rqs[task.cpu], t, flags), nil
+	done := k.m.dequeue(&k.m.rqs[task.cpu], t, flags)
+	if done && flags&DequeueSleep != 0 {
+		task.onRQ = offRQ
+	}
+	return done, nil
+}
+
+// DequeueDelayed takes an entity that sleeps and is still queued out of its
+// queue (dequeue_entities): when a task dies, or a group is removed.
+func (k Kernel) DequeueDelayed(id EntityID) error {
+	m := k.m
+	if int(id) < 0 || int(id) >= len(m.ents) || !m.ents[id].delayed {
+		return stepError("dequeue_entities", m.taskOfEntity(id), "the entity is not delayed")
+	}
+	e, ok := m.fair.(*eevdf)
+	if ok {
+		e.dequeueEntities(&m.rqs[m.queueOf(&m.ents[id]).cpu], id, DequeueSleep|DequeueDelayed)
+	}
+	return nil
 }
 
 // inClass says that a task is in its class's queue; a throttled deadline task

@@ -119,7 +119,7 @@ func New(cfg Config) (*Machine, error) {
 	}
 	m.fair = &cfs{m}
 	if cfg.Profile.EEVDF {
-		m.fair = &cfs{m}
+		m.fair = &eevdf{m}
 	}
 	m.rqs = make([]runQueue, cfg.CPUs)
 	m.groups = []group{newGroup(NoGroup, nice0Load)}

@@ -156,7 +156,10 @@ func (se *entity) weight() uint64 { return weightDown(se.load.weight) }
 // runnableTasks is what an entity counts as runnable (se_runnable).
 func (se *entity) runnableTasks() uint64 {
 	if se.isTask() {
-		return uint64(b2u(se.onRQ))
+		return uint64(b2u(se.onRQ && !se.delayed))
+	}
+	if se.delayed {
+		return 0
 	}
 	return se.runnableWt
 }

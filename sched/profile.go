@@ -73,6 +73,12 @@ type Profile struct {
 	// ZeroVruntime (EEVDF): queues keep a moving zero for virtual time and no
 	// min_vruntime. Linux 6.19; Debian's 6.12 has it backported.
 	ZeroVruntime bool
+	// DelayedDequeue (EEVDF): the feature DELAY_DEQUEUE exists, and the task
+	// that ran is put back after the pick. Linux 6.12.
+	DelayedDequeue bool
+	// GroupSlice (EEVDF): a group's slice is the shortest one of its entities.
+	// Linux 6.13; Debian's 6.12 has it backported.
+	GroupSlice bool
 	// IdleCredit (CFS): a SCHED_IDLE sleeper's credit is the minimal
 	// granularity. Linux 5.17.
 	IdleCredit bool
@@ -154,6 +160,6 @@ func eevdfTunables(slice uint64, more Features) Tunables {
 var (
 	Linux5_4   = Profile{Name: "5.4", NextOverLast: true, Tunables: cfsTunables(0, 0)}
 	Linux6_1   = Profile{Name: "6.1", IdleCredit: true, Tunables: cfsTunables(750*usec, AltPeriod|BaseSlice)}
-	Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, ZeroVruntime: true,
+	Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, ZeroVruntime: true, DelayedDequeue: true, GroupSlice: true,
 		Tunables: eevdfTunables(700*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero|PickBuddy)}
 )

@@ -117,7 +117,6 @@ func (k Kernel) Seed(id EntityID, running bool) {
 	for up := id; up >= 0; up = m.ents[up].parent {
 		uq := m.queueOf(&m.ents[up])
 		idle = uq.addTasks(1, idle)
-		uq.hNrQueued++
 	}
 	m.rqs[q.cpu].nrRunning++
 }
@@ -137,7 +136,7 @@ func taskLoad(weight uint64) load {
 func (m *Machine) Queue(id QueueID) QueueState {
 	q := &m.queues[id]
 	mv := q.minVruntime
-	if m.prof.ZeroVruntime {
+	if m.prof.EEVDF {
 		mv = q.zeroVruntime
 	}
 	return QueueState{NrRunning: q.nrRunning, HNrRunning: q.hNrRunning, Weight: q.load.weight, MinVruntime: mv, AvgVruntime: q.avgVruntime,
@@ -150,16 +149,17 @@ func (m *Machine) Queue(id QueueID) QueueState {
 // for First, Entity, Throttled, PeltClock and the pool's limits.
 func (k Kernel) SetQueue(id QueueID, s QueueState) {
 	q := &k.m.queues[id]
+	q.hNrQueued += s.HNrRunning - q.hNrRunning
 	q.nrRunning, q.hNrRunning = s.NrRunning, s.HNrRunning
 	if q.load.weight != s.Weight {
 		q.load.set(s.Weight)
 	}
-	q.minVruntime, q.avgVruntime, q.avgLoad = s.MinVruntime, s.AvgVruntime, s.AvgLoad
-	if k.m.prof.ZeroVruntime {
-		q.zeroVruntime = s.MinVruntime
-	}
 	if s.Curr != q.curr {
 		k.takeCurr(q, s.Curr)
+	}
+	q.minVruntime, q.avgVruntime, q.avgLoad = s.MinVruntime, s.AvgVruntime, s.AvgLoad
+	if k.m.prof.EEVDF {
+		q.zeroVruntime = s.MinVruntime
 	}
 	q.next, q.last, q.skip = s.Next, s.Last, s.Skip
 	q.runtimeRemaining, q.runtimeEnabled = s.RuntimeRemaining, s.RuntimeEnabled
