@@ -213,7 +213,10 @@ func (c *cfs) yield(rq *runQueue) {
 func (c *cfs) fork(rq *runQueue, t TaskID) {
 	c.probeTask(PointTaskForkFair, rq, t, 0)
 	se := &c.ents[c.tasks[t].se]
-	q := c.queueOf(&c.ents[c.tasks[rq.curr].se])
+	q := c.queueOf(se)
+	if rq.curr != rq.idle {
+		q = c.queueOf(&c.ents[c.tasks[rq.curr].se])
+	}
 	if q.curr >= 0 {
 		c.updateCurr(q)
 		se.vruntime = c.ents[q.curr].vruntime

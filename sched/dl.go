@@ -192,6 +192,7 @@ func (m *Machine) dlStartTimer(rq *runQueue, t TaskID) bool {
 	}
 	if d.timer == 0 {
 		d.timer = max(d.nextPeriod(), 1)
+		m.want(timerDL, int32(t))
 	}
 	return true
 }
@@ -314,6 +315,7 @@ func (m *Machine) dlNonContending(rq *runQueue, t TaskID) {
 	}
 	d.nonContending = true
 	d.inactive = max(rq.clock+uint64(zeroLag), 1)
+	m.want(timerInactive, int32(t))
 }
 
 // dlInactive is the timer of the 0-lag time (inactive_task_timer).
@@ -324,6 +326,20 @@ func (m *Machine) dlInactive(rq *runQueue, t TaskID) {
 		subPositive(&rq.dl.runningBW, d.bw)
 		d.nonContending = false
 	}
+}
+
+// dlMigrate takes a waking task's bandwidth off the CPU that it leaves
+// (migrate_task_rq_dl).
+func (m *Machine) dlMigrate(rq *runQueue, t TaskID) {
+	d := &m.tasks[t].dl
+	if m.tasks[t].state != StateWaking {
+		return
+	}
+	if d.nonContending {
+		subPositive(&rq.dl.runningBW, d.bw)
+		d.nonContending, d.inactive = false, 0
+	}
+	subPositive(&rq.dl.thisBW, d.bw)
 }
 
 func (m *Machine) dlPutPrev(rq *runQueue, t TaskID) {
