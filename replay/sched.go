@@ -189,6 +189,7 @@ type attr struct {
 	rtPriority int
 	dl         [3]uint64
 	keepWeight bool // only the priority changes
+	keepSlice  bool // only the nice value changes
 }
 
 func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay {
@@ -450,6 +451,9 @@ type statKey struct {
 
 // leftOver notes a line that the model had no step for.
 func (r *schedReplay) leftOver(l *schedLine) {
+	if r.meetServer(l) {
+		return
+	}
 	r.miss(l, "the kernel entered "+schedEventText[l.event]+", the model did not")
 }
 
@@ -566,7 +570,9 @@ func (r *schedReplay) fork(l *schedLine) {
 		return
 	}
 	r.taskOf[pid] = id
-	r.know(r.m.EntityOf(id), allFields)
+	// The child's deadline is its parent's when the task was copied, some time
+	// before: it counts for nothing.
+	r.know(r.m.EntityOf(id), allFields&^bit(keyDl))
 	r.step(l, r.k.Fork(id))
 }
 

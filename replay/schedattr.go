@@ -16,7 +16,7 @@ func (r *schedReplay) setNice(l *schedLine) {
 	st := r.m.Task(id)
 	nice := int(int64(r.t.val(l, keyNice)))
 	if nice != st.Nice && nice >= sched.MinNice && nice <= sched.MaxNice {
-		r.pendingAttr[pid] = attr{policy: st.Policy, nice: nice, rtPriority: st.RTPriority}
+		r.pendingAttr[pid] = attr{policy: st.Policy, nice: nice, rtPriority: st.RTPriority, keepSlice: true}
 	}
 }
 
@@ -32,7 +32,7 @@ func (r *schedReplay) setAttr(l *schedLine) {
 	if a.policy < 0 {
 		a.policy = st.Policy
 	}
-	if a.policy == sched.PolicyNormal || a.policy == sched.PolicyBatch || a.policy == sched.PolicyIdle {
+	if fairPolicy(a.policy) {
 		a.nice = int(int32(r.t.val(l, keyNice)))
 		a.rtPriority = 0
 	}
@@ -53,6 +53,9 @@ func (r *schedReplay) applyPending(pid int32, l *schedLine) {
 	if a.policy == sched.PolicyDeadline && a.dl[0] > 0 {
 		r.k.SetDeadline(id, a.dl[0], a.dl[1], a.dl[2], false)
 	}
+	if fairPolicy(a.policy) && !a.keepWeight && !a.keepSlice {
+		r.k.SetSlice(id, a.dl[0])
+	}
 	if !a.keepWeight {
 		r.k.Reweight(id, l.event == entry(sched.PointReweightEntity) && before.Class == sched.ClassFair)
 	}
@@ -67,6 +70,10 @@ func (r *schedReplay) boost(pid int32) int {
 		return p
 	}
 	return 140
+}
+
+func fairPolicy(p sched.Policy) bool {
+	return p == sched.PolicyNormal || p == sched.PolicyBatch || p == sched.PolicyIdle
 }
 
 // setprio is a change of the donor: the task gets the donor's priority if that
@@ -87,6 +94,10 @@ func (r *schedReplay) setprio(l *schedLine) {
 
 // deadlineTimer is the replenishment timer of a task.
 func (r *schedReplay) deadlineTimer(i int32, l *schedLine) {
+	if !r.ofTask(l) {
+		r.serverTimer(i, l)
+		return
+	}
 	id, ok := r.task(l)
 	if !ok {
 		return

@@ -99,10 +99,13 @@ func (r *schedReplay) onProbe(p *sched.Probe) {
 	r.res.Requests++
 	r.res.Exact++
 	if p.Queue >= 0 {
-		r.compareQueue(l, p.Queue)
-		if p.Entity >= 0 && p.Point != sched.PointUpdateCurr && p.Point != sched.PointPickNextEntity {
+		r.compareRunning(l, p.Queue)
+		if p.Entity >= 0 && describes(p) {
 			r.compareEntity(l, p.Entity, entityFields)
 		}
+		// The queue comes last: its sums follow what was taken over of its
+		// entities.
+		r.compareQueue(l, p.Queue)
 	}
 	if p.Queue < 0 {
 		r.compareTask(l, p)
@@ -115,12 +118,25 @@ func (r *schedReplay) fits(l *schedLine, p *sched.Probe) bool {
 	if addr, ok := r.t.get(l, keyCFS); ok && p.Queue >= 0 && r.queueOf[addr] != p.Queue {
 		return false
 	}
-	if addr, ok := r.t.get(l, keySe); ok && p.Entity >= 0 && p.Point != sched.PointPickNextEntity {
+	if addr, ok := r.t.get(l, keySe); ok && p.Entity >= 0 && describes(p) {
 		id, known := r.entityIn(l, addr)
 		return !known || id == p.Entity
 	}
+	if r.isServer(p) {
+		return !r.ofTask(l)
+	}
 	if pid, ok := r.t.get(l, keyPid); ok && p.Queue < 0 && p.Task >= 0 {
 		return r.taskOf[int32(pid)] == p.Task
+	}
+	return true
+}
+
+// describes says that a probe's entity is the one that its line describes,
+// and not one that may differ from the kernel's.
+func describes(p *sched.Probe) bool {
+	switch p.Point {
+	case sched.PointUpdateCurr, sched.PointPickNextEntity, sched.PointPickEEVDF:
+		return false
 	}
 	return true
 }
@@ -204,11 +220,8 @@ func (r *schedReplay) check(l *schedLine, k schedKey, got uint64) bool {
 // them from the queue's first sight on.
 var queueFields = []schedKey{keyNr, keyLoad, keyMv, keyAvr, keyAvl, keyRem, keyBrt}
 
-// compareQueue compares a queue with a line, its running entity included.
+// compareQueue compares a queue's numbers with a line.
 func (r *schedReplay) compareQueue(l *schedLine, id sched.QueueID) {
-	for int(id) >= len(r.knownQ) {
-		r.knownQ = append(r.knownQ, 0)
-	}
 	known := &r.knownQ[id]
 	q := r.m.Queue(id)
 	changed := false
@@ -234,8 +247,19 @@ func (r *schedReplay) compareQueue(l *schedLine, id sched.QueueID) {
 		*v = want
 		setQueueField(&q, k, want)
 	}
-	changed = r.comparePointers(l, id, &q) || changed
 	if changed {
+		r.k.SetQueue(id, q)
+	}
+}
+
+// compareRunning compares a queue's running entity, buddies and first entity
+// with a line.
+func (r *schedReplay) compareRunning(l *schedLine, id sched.QueueID) {
+	for int(id) >= len(r.knownQ) {
+		r.knownQ = append(r.knownQ, 0)
+	}
+	q := r.m.Queue(id)
+	if r.comparePointers(l, id, &q) {
 		r.k.SetQueue(id, q)
 	}
 	if q.Curr >= 0 && r.t.val(l, keyCurr) != 0 {
@@ -533,9 +557,19 @@ func (r *schedReplay) compareArgs(l *schedLine, p *sched.Probe) {
 			return
 		}
 		r.check(l, keyInitial, uint64(p.Flags))
-	case sched.PointEnqueueEntity, sched.PointDequeueEntity:
+	case sched.PointDequeueEntity:
+		if p.Return {
+			r.check(l, keyRet, uint64(p.Flags))
+		} else {
+			r.check(l, keyFlags, uint64(p.Flags))
+		}
+	case sched.PointEnqueueEntity, sched.PointDequeueEntities:
 		if !p.Return {
 			r.check(l, keyFlags, uint64(p.Flags))
+		}
+	case sched.PointPickEEVDF:
+		if p.Return {
+			r.comparePick(l, p.Entity)
 		}
 	case sched.PointPickNextEntity:
 		if addr, ok := r.t.get(l, keyAcurr); ok {
@@ -563,4 +597,21 @@ func (r *schedReplay) compareWeight(l *schedLine, p *sched.Probe) {
 	}
 	p.Value = r.t.val(l, keyWeight)
 	r.adopted++
+}
+
+// comparePick compares the entity that pick_eevdf chose, and if it is the same
+// one what the line shows of it.
+func (r *schedReplay) comparePick(l *schedLine, got sched.EntityID) {
+	addr := r.t.val(l, keySe)
+	want, ok := sched.EntityID(sched.None), true
+	if addr != 0 {
+		want, ok = r.entityIn(l, addr)
+	}
+	if !ok {
+		r.res.count("entity that no event shows")
+		return
+	}
+	if r.checkEntity(l, keySe, got, want) && got >= 0 {
+		r.compareEntity(l, got, entityFields)
+	}
 }

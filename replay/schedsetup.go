@@ -258,6 +258,7 @@ func (r *schedReplay) build() error {
 		}
 	}
 	r.seed()
+	r.seedServers()
 	if r.tracksLoad() {
 		r.startLoads()
 	}

@@ -224,7 +224,11 @@ func (m *Machine) unthrottle(q *cfsQueue) {
 			q.throttledPeltTime += rq.pelt() - q.throttledPelt
 		}
 	})
+	first := m.queues[rq.root].hNrQueued == 0
 	if q.load.weight != 0 && m.addTasksAbove(q) {
+		if first && m.prof.FairServer {
+			m.serverStart(rq)
+		}
 		rq.nrRunning += q.hNrQueued
 	}
 	if rq.curr == rq.idle && m.queues[rq.root].nrRunning > 0 {

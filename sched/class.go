@@ -70,8 +70,45 @@ func (m *Machine) putPrev(rq *runQueue, t TaskID) {
 		m.rtPutPrev(rq, t)
 	case ClassDeadline:
 		m.dlPutPrev(rq, t)
+	case ClassStop:
+		if m.prof.DelayedDequeue {
+			m.chargeTask(rq)
+		}
 	case ClassIdle:
 		m.probeTask(PointPutPrevTaskIdle, rq, t, 0)
+		m.serverIdle(rq)
+	}
+}
+
+// startRun starts the run of the task that its class picked. Since Linux 6.12
+// the task that ran is put back only now, and not at all if it goes on.
+func (m *Machine) startRun(rq *runQueue, t TaskID) {
+	if m.prof.DelayedDequeue {
+		m.putPrevSetNext(rq, t)
+		return
+	}
+	m.setFirst(rq, t)
+}
+
+// putPrevSetNext is put_prev_set_next_task.
+func (m *Machine) putPrevSetNext(rq *runQueue, t TaskID) {
+	if t == rq.curr {
+		return
+	}
+	if prev := &m.tasks[rq.curr]; prev.class != ClassFair || m.isRunning(prev.se) {
+		m.putPrev(rq, rq.curr)
+	}
+	m.setFirst(rq, t)
+}
+
+func (m *Machine) setFirst(rq *runQueue, t TaskID) {
+	m.setNextTask(rq, t)
+	switch class := m.tasks[t].class; {
+	case class == m.tasks[rq.curr].class:
+	case class == ClassRT:
+		m.updateRTLoad(rq, false)
+	case class == ClassDeadline:
+		m.updateDLLoad(rq, false)
 	}
 }
 

@@ -24,6 +24,8 @@ type dlEntity struct {
 	pi                              TaskID // whose parameters it uses, NoTask: its own
 	timer                           uint64 // rq clock at which it is replenished, 0: no timer
 	inactive                        uint64 // rq clock of its 0-lag time, 0: no timer
+	server, active                  bool   // it is a CPU's fair server; the server was started
+	deferArmed, deferRunning        bool   // see fairserver.go
 }
 
 func (d *dlEntity) init() { d.pi = NoTask }
@@ -187,11 +189,15 @@ func (m *Machine) dlCheckConstrained(rq *runQueue, t TaskID) {
 func (m *Machine) dlStartTimer(rq *runQueue, t TaskID) bool {
 	m.probeTask(PointStartDLTimer, rq, t, 0)
 	d := &m.tasks[t].dl
-	if int64(d.nextPeriod()-rq.clock)/1000 < 0 {
+	at := d.nextPeriod()
+	if d.deferArmed {
+		at = d.deadline - uint64(d.runtime)
+	}
+	if int64(at-rq.clock)/1000 < 0 {
 		return false
 	}
 	if d.timer == 0 {
-		d.timer = max(d.nextPeriod(), 1)
+		d.timer = max(at, 1)
 		m.want(timerDL, int32(t))
 	}
 	return true
@@ -362,12 +368,15 @@ func (m *Machine) dlSetNext(rq *runQueue, t TaskID) {
 func (m *Machine) pickDL(rq *runQueue) TaskID {
 	m.probeTask(PointPickTaskDL, rq, NoTask, 0)
 	t := rq.dl.first()
-	if t < 0 {
-		return NoTask
+	for t == rq.idle && t >= 0 {
+		if fair := m.serverPick(rq); fair >= 0 {
+			m.putPrevSetNext(rq, fair)
+			return fair
+		}
+		t = rq.dl.first()
 	}
-	m.dlSetNext(rq, t)
-	if m.tasks[rq.curr].class != ClassDeadline {
-		m.updateDLLoad(rq, false)
+	if t >= 0 {
+		m.startRun(rq, t)
 	}
 	return t
 }

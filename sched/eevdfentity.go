@@ -24,6 +24,7 @@ func (e *eevdf) charge(q *cfsQueue, id EntityID) {
 	e.updateMinVruntime(q)
 	if curr.isTask() {
 		e.traceStat(TraceStatRuntime, rq, curr.task, delta, curr.vruntime)
+		e.serverUpdate(rq, delta)
 	}
 	e.accountRuntime(q, delta)
 	if q.nrRunning == 1 {

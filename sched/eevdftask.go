@@ -33,6 +33,7 @@ func (e *eevdf) enqueueTask(rq *runQueue, t TaskID, flags int) {
 		e.requeueDelayed(se)
 		return
 	}
+	first := e.queues[rq.root].hNrQueued == 0
 	idle, runnable, slice := b2u(e.tasks[t].policy == PolicyIdle), uint32(1), uint64(0)
 	if flags&EnqueueWakeup == 0 && e.ents[se].delayed {
 		runnable = 0
@@ -62,6 +63,12 @@ func (e *eevdf) enqueueTask(rq *runQueue, t TaskID, flags int) {
 		if idle = q.addQueued(1, runnable, idle); q.throttled {
 			return
 		}
+	}
+	if first && e.prof.FairServer {
+		if rq.nrRunning == 0 {
+			e.serverIdle(rq)
+		}
+		e.serverStart(rq)
 	}
 	rq.nrRunning++
 }
@@ -182,14 +189,14 @@ func (e *eevdf) pickNext(rq *runQueue, prev TaskID) TaskID {
 	if t < 0 {
 		return NoTask
 	}
-	if prev >= 0 && e.tasks[prev].class == ClassFair {
+	switch {
+	case prev < 0:
+		e.setNextTask(rq, t)
+	case e.tasks[prev].class == ClassFair:
 		e.switchEntities(e.tasks[prev].se, e.tasks[t].se)
-		return t
+	default:
+		e.putPrevSetNext(rq, t)
 	}
-	if prev >= 0 {
-		e.putPrev(rq, prev)
-	}
-	e.setNextTask(rq, t)
 	return t
 }
 

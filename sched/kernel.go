@@ -271,6 +271,9 @@ func (k Kernel) Switch(cpu CPU, next TaskID) {
 	if next == rq.idle {
 		k.m.goIdle(rq)
 	}
+	if c := k.m.tasks[next].class; c == ClassIdle || c == ClassStop {
+		k.m.ents[k.m.tasks[next].se].execStart = rq.clockTask
+	}
 }
 
 // goIdle is what a CPU that has nothing to run does to the clock of load
@@ -426,6 +429,40 @@ func (k Kernel) RTPeriodTimer(overrun uint64) bool {
 
 // DeadlineTimer is a task's replenishment timer (dl_task_timer).
 func (k Kernel) DeadlineTimer(t TaskID) { k.m.dlTimer(k.m.rqOfTask(t), t) }
+
+// ServerTimer is the timer of a CPU's fair server (dl_server_timer).
+func (k Kernel) ServerTimer(cpu CPU) { k.m.serverTimer(&k.m.rqs[cpu]) }
+
+// SetSlice sets the slice that a fair task asks for, in ns: clamped to 0.1 to
+// 100 ms; 0 is the machine's (sched_attr.sched_runtime, Linux 6.12).
+func (k Kernel) SetSlice(t TaskID, slice uint64) {
+	m := k.m
+	if !m.prof.DelayedDequeue {
+		return
+	}
+	se := &m.ents[m.tasks[t].se]
+	if se.custom = slice != 0; !se.custom {
+		se.sliceNS = m.tun.BaseSliceNS
+		return
+	}
+	se.sliceNS = min(max(slice, 100*usec), 100*msec)
+}
+
+// SeedServer makes a CPU's fair server an active one that waits: with a
+// runtime left, in ns, and an absolute deadline.
+func (k Kernel) SeedServer(cpu CPU, runtime int64, deadline uint64) {
+	rq := &k.m.rqs[cpu]
+	if !k.m.prof.FairServer {
+		return
+	}
+	d := k.m.server(rq)
+	if !d.server {
+		k.m.serverInit(rq)
+		rq.dl.runningBW += d.bw
+	}
+	d.active, d.throttled, d.deferArmed = true, true, true
+	d.runtime, d.deadline = runtime, deadline
+}
 
 // UpdateCurrClass charges the running real-time or deadline task of a CPU
 // (update_curr).

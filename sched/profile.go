@@ -76,6 +76,8 @@ type Profile struct {
 	// DelayedDequeue (EEVDF): the feature DELAY_DEQUEUE exists, and the task
 	// that ran is put back after the pick. Linux 6.12.
 	DelayedDequeue bool
+	// FairServer: each CPU reserves time for its fair tasks. Linux 6.12.
+	FairServer bool
 	// GroupSlice (EEVDF): a group's slice is the shortest one of its entities.
 	// Linux 6.13; Debian's 6.12 has it backported.
 	GroupSlice bool
@@ -160,6 +162,6 @@ func eevdfTunables(slice uint64, more Features) Tunables {
 var (
 	Linux5_4   = Profile{Name: "5.4", NextOverLast: true, Tunables: cfsTunables(0, 0)}
 	Linux6_1   = Profile{Name: "6.1", IdleCredit: true, Tunables: cfsTunables(750*usec, AltPeriod|BaseSlice)}
-	Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, ZeroVruntime: true, DelayedDequeue: true, GroupSlice: true,
+	Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, ZeroVruntime: true, DelayedDequeue: true, FairServer: true, GroupSlice: true,
 		Tunables: eevdfTunables(700*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero|PickBuddy)}
 )

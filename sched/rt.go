@@ -261,10 +261,7 @@ func (m *Machine) pickRT(rq *runQueue) TaskID {
 		return NoTask
 	}
 	t := rq.rt.first[rq.rt.highest()]
-	m.rtSetNext(rq, t)
-	if m.tasks[rq.curr].class != ClassRT {
-		m.updateRTLoad(rq, false)
-	}
+	m.startRun(rq, t)
 	return t
 }
 

@@ -14,6 +14,7 @@ type EntityState struct {
 	OnRQ        bool
 	Delayed     bool // EEVDF: sched_delayed
 	RelDeadline bool // EEVDF: rel_deadline
+	CustomSlice bool // EEVDF: Slice was asked for, or is a group's
 	RunnableWt  uint64
 	Load        LoadState
 }
@@ -58,7 +59,7 @@ func (a *loadAvg) set(s LoadState) {
 func (m *Machine) Entity(id EntityID) EntityState {
 	e := &m.ents[id]
 	return EntityState{Vruntime: e.vruntime, ExecStart: e.execStart, SumExec: e.sumExec, PrevSum: e.prevSum, Weight: e.load.weight,
-		Deadline: e.deadline, Lag: e.vlag, Slice: e.sliceNS, OnRQ: e.onRQ, Delayed: e.delayed, RelDeadline: e.relDead,
+		Deadline: e.deadline, Lag: e.vlag, Slice: e.sliceNS, OnRQ: e.onRQ, Delayed: e.delayed, RelDeadline: e.relDead, CustomSlice: e.custom,
 		RunnableWt: e.runnableWt, Load: e.avg.state()}
 }
 
@@ -83,6 +84,7 @@ func (k Kernel) SetEntity(id EntityID, s EntityState) {
 	}
 	e.vruntime, e.execStart, e.sumExec, e.prevSum = s.Vruntime, s.ExecStart, s.SumExec, s.PrevSum
 	e.deadline, e.vlag, e.sliceNS, e.delayed, e.relDead = s.Deadline, s.Lag, s.Slice, s.Delayed, s.RelDeadline
+	e.custom = s.CustomSlice
 	e.runnableWt = s.RunnableWt
 	e.avg.set(s.Load)
 	if linked {
@@ -108,6 +110,7 @@ func (k Kernel) Seed(id EntityID, running bool) {
 		m.fair.link(q, id)
 	}
 	if !e.isTask() {
+		e.custom = m.prof.GroupSlice
 		return
 	}
 	t := &m.tasks[e.task]
