@@ -22,6 +22,7 @@ func (m *Machine) pickNext(rq *runQueue) TaskID {
 		if t := m.fair.pickNext(rq, prev); t >= 0 {
 			return t
 		}
+		m.putPrev(rq, prev)
 	} else {
 		m.putPrev(rq, prev)
 		if rq.stop >= 0 {
@@ -199,7 +200,7 @@ func (e *AdmissionError) Error() string {
 
 // percent prints a bandwidth as per cent of a CPU with two decimals.
 func percent(bw uint64) string {
-	n := bw * 10000 >> bwShift
+	n := (bw*10000 + bwUnit/2) >> bwShift
 	digits := []byte{byte('0' + n/10%10), byte('0' + n%10)}
 	whole := n / 100
 	var buf [20]byte
