@@ -10,6 +10,7 @@ type bandwidth struct {
 	active               bool   // the period timer runs
 	slackStarted         bool
 	first, last          QueueID // throttled queues, oldest first
+	expires              uint64  // ns: when the timer fires next
 	nrPeriods            uint64
 	nrThrottled          uint64
 	nrBurst              uint64
@@ -60,6 +61,17 @@ func (b *bandwidth) assign(q *cfsQueue, target uint64) bool {
 	return q.runtimeRemaining > 0
 }
 
+// assign gives a queue runtime of its group's pool and starts the pool's timer.
+func (m *Machine) assign(q *cfsQueue, target uint64) bool {
+	b := m.pool(q)
+	idle := !b.active
+	ok := b.assign(q, target)
+	if idle && b.active {
+		m.want(timerPool, int32(q.group))
+	}
+	return ok
+}
+
 func (m *Machine) pool(q *cfsQueue) *bandwidth { return &m.groups[q.group].bw }
 
 // accountRuntime charges a queue's limited runtime (account_cfs_rq_runtime).
@@ -72,7 +84,7 @@ func (m *Machine) accountRuntime(q *cfsQueue, delta uint64) {
 	if q.runtimeRemaining > 0 || q.throttled {
 		return
 	}
-	if !m.pool(q).assign(q, m.tun.BandwidthSliceNS) && q.curr >= 0 {
+	if !m.assign(q, m.tun.BandwidthSliceNS) && q.curr >= 0 {
 		m.reschedLazy(m.rqOf(q))
 	}
 }
@@ -110,10 +122,10 @@ func (m *Machine) walkGroups(g GroupID, cpu CPU, f func(*cfsQueue)) {
 // It says false if the pool had a nanosecond after all.
 func (m *Machine) throttle(q *cfsQueue) bool {
 	m.probeQueue(PointThrottle, q, None, 0)
-	b := m.pool(q)
-	if b.assign(q, 1) {
+	if m.assign(q, 1) {
 		return false
 	}
+	b := m.pool(q)
 	m.pushThrottled(b, q)
 	rq := m.rqOf(q)
 	m.walkGroups(q.group, q.cpu, func(q *cfsQueue) {
@@ -318,6 +330,9 @@ func (m *Machine) returnRuntime(q *cfsQueue) {
 	if b := m.pool(q); b.quota != RuntimeInf {
 		b.runtime += uint64(slack)
 		if b.runtime > m.tun.BandwidthSliceNS && b.first >= 0 {
+			if !b.slackStarted {
+				m.want(timerSlack, int32(q.group))
+			}
 			b.slackStarted = true
 		}
 	}

@@ -198,12 +198,20 @@ func (m *Machine) dlStartTimer(rq *runQueue, t TaskID) bool {
 	}
 	if d.timer == 0 {
 		d.timer = max(at, 1)
+		m.want(timerDL, int32(t))
 	}
 	return true
 }
 
 // dlTimer is the replenishment timer (dl_task_timer).
 func (m *Machine) dlTimer(rq *runQueue, t TaskID) {
+	if t == rq.idle {
+		// The server's timer may have been set anew since this one.
+		if d := m.server(rq); d.timer != 0 && !before(rq.clock, d.timer) {
+			m.serverTimer(rq)
+		}
+		return
+	}
 	task := &m.tasks[t]
 	task.dl.timer = 0
 	switch {
@@ -320,6 +328,7 @@ func (m *Machine) dlNonContending(rq *runQueue, t TaskID) {
 	}
 	d.nonContending = true
 	d.inactive = max(rq.clock+uint64(zeroLag), 1)
+	m.want(timerInactive, int32(t))
 }
 
 // dlInactive is the timer of the 0-lag time (inactive_task_timer).
@@ -330,6 +339,20 @@ func (m *Machine) dlInactive(rq *runQueue, t TaskID) {
 		subPositive(&rq.dl.runningBW, d.bw)
 		d.nonContending = false
 	}
+}
+
+// dlMigrate takes a waking task's bandwidth off the CPU that it leaves
+// (migrate_task_rq_dl).
+func (m *Machine) dlMigrate(rq *runQueue, t TaskID) {
+	d := &m.tasks[t].dl
+	if m.tasks[t].state != StateWaking {
+		return
+	}
+	if d.nonContending {
+		subPositive(&rq.dl.runningBW, d.bw)
+		d.nonContending, d.inactive = false, 0
+	}
+	subPositive(&rq.dl.thisBW, d.bw)
 }
 
 func (m *Machine) dlPutPrev(rq *runQueue, t TaskID) {

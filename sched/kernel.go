@@ -332,7 +332,7 @@ func (k Kernel) Fork(t TaskID) error {
 		return err
 	}
 	task.state = StateNew
-	if task.class == ClassFair && k.m.tasks[k.m.rqs[task.cpu].curr].class != ClassIdle {
+	if task.class == ClassFair {
 		k.m.fair.fork(&k.m.rqs[task.cpu], t)
 	}
 	return nil

@@ -32,10 +32,13 @@ type Machine struct {
 	groups []group
 	// dlNodes are the tasks' nodes in the trees of the deadline class.
 	dlNodes        []rbNode
-	rtPeriodActive bool // the timer of the real-time budget runs
-	hooks          Hooks
-	probe          Probe      // argument of hooks.Probe
-	event          TraceEvent // argument of hooks.Trace
+	rtPeriodActive bool        // the timer of the real-time budget runs
+	wants          []timerWant // timers that the last steps started, if wantTimers
+	// wantTimers: somebody (a Sim) runs the timers.
+	wantTimers bool
+	hooks      Hooks
+	probe      Probe      // argument of hooks.Probe
+	event      TraceEvent // argument of hooks.Trace
 }
 
 // runQueue is what a CPU schedules from (struct rq).
@@ -184,6 +187,7 @@ func (m *Machine) rqOfTask(t TaskID) *runQueue { return &m.rqs[m.tasks[t].cpu] }
 func (m *Machine) resched(rq *runQueue) {
 	m.probeTask(PointReschedCurr, rq, rq.curr, 0)
 	rq.needResched = true
+	m.want(timerResched, int32(rq.cpu))
 }
 
 // reschedLazy asks for a fair preemption, which waits on kernels with lazy
@@ -195,4 +199,29 @@ func (m *Machine) reschedLazy(rq *runQueue) {
 	}
 	m.probeTask(PointReschedCurrLazy, rq, rq.curr, 0)
 	rq.lazyResched = true
+	m.want(timerResched, int32(rq.cpu))
+}
+
+// timerWant is a timer that the model has started and whoever keeps the time
+// has to run.
+type timerWant struct {
+	kind timerKind
+	id   int32 // group or task
+}
+
+type timerKind uint8
+
+const (
+	timerPool     timerKind = iota // period timer of a group's bandwidth
+	timerSlack                     // late distribution of runtime that was given back
+	timerRT                        // period timer of the real-time budget
+	timerDL                        // replenishment of a deadline task
+	timerInactive                  // 0-lag time of a deadline task
+	timerResched                   // no timer: a CPU has to reschedule; id is the CPU
+)
+
+func (m *Machine) want(kind timerKind, id int32) {
+	if m.wantTimers {
+		m.wants = append(m.wants, timerWant{kind, id})
+	}
 }

@@ -156,7 +156,7 @@ func (m *Machine) updateCurrRT(rq *runQueue) {
 	rq.rt.time += delta
 	if m.rtExceeded(rq) {
 		m.resched(rq)
-		m.rtPeriodActive = true
+		m.startRTBandwidth()
 	}
 }
 
@@ -193,8 +193,9 @@ func (m *Machine) rtExceeded(rq *runQueue) bool {
 
 // startRTBandwidth starts the period timer (start_rt_bandwidth).
 func (m *Machine) startRTBandwidth() {
-	if m.tun.RTRuntimeNS != RuntimeInf {
+	if m.tun.RTRuntimeNS != RuntimeInf && !m.rtPeriodActive {
 		m.rtPeriodActive = true
+		m.want(timerRT, 0)
 	}
 }
 
