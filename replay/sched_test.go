@@ -79,7 +79,7 @@ func text(t testing.TB, c replay.Capture, name string) string {
 func TestSchedReplayNotices(t *testing.T) {
 	for _, c := range []struct{ capture, old, new string }{
 		{"sched-cfs-wakeup-1cpu", "latency_ns: 6000000", "latency_ns: 6000001"},
-		{"sched-cfs-wakeup-1cpu", "min_granularity_ns: 750000", "min_granularity_ns: 3000000"},
+		{"sched-cfs-wakeup-1cpu", "\nmin_granularity_ns: 750000", "\nmin_granularity_ns: 900000"},
 		{"sched-cfs-wakeup-1cpu", "wakeup_granularity_ns: 1000000", "wakeup_granularity_ns: 1400000"},
 		{"sched-cfs-wakeup-1cpu", "GENTLE_FAIR_SLEEPERS", "NO_GENTLE_FAIR_SLEEPERS"},
 		{"sched-cfs-wakeup-1cpu", "START_DEBIT", "NO_START_DEBIT"},
