@@ -78,7 +78,7 @@ func (m *Machine) checkRQ(rq *runQueue) error {
 	if dl != rq.dl.nrRunning {
 		return broken("CPU %d: %d deadline tasks, counted %d", rq.cpu, dl, rq.dl.nrRunning)
 	}
-	all := m.queues[rq.root].hNrRunning + dl + b2u(rq.stop >= 0)
+	all := m.queues[rq.root].hNrQueued + dl + b2u(rq.stop >= 0)
 	if rq.rt.counted {
 		all += rt
 	}

@@ -16,7 +16,7 @@ const (
 
 var hog = sched.Loop(sched.Compute(10 * ms))
 
-var profiles = []sched.Profile{sched.Linux5_4, sched.Linux6_1, sched.Debian6_12}
+var profiles = []sched.Profile{sched.Linux5_4, sched.Linux6_1, sched.Linux6_6, sched.Linux6_12, sched.Debian6_12, sched.Linux6_18}
 
 func newSim(t testing.TB, cfg sched.SimConfig, specs ...sched.TaskSpec) (*sched.Sim, []sched.TaskID) {
 	t.Helper()
