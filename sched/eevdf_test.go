@@ -428,26 +428,108 @@ func TestFairServer(t *testing.T) {
 	}
 }
 
-// BenchmarkEEVDFPick measures a wake-up's enqueueing, a pick and a dequeueing
-// among n tasks.
-func BenchmarkEEVDFPick(b *testing.B) {
+// TestEEVDFMinVruntime: up to 6.18 the zero of virtual time is min_vruntime. It
+// follows the entity that is furthest behind, and never goes back.
+func TestEEVDFMinVruntime(t *testing.T) {
+	r := newEEVDF(t, Linux6_12)
+	var ids []TaskID
+	for i := range 3 {
+		ids = append(ids, r.add(t, 0))
+		e := r.Entity(r.EntityOf(ids[i]))
+		e.Vruntime, e.Deadline = uint64(1+i)*msec, uint64(1+i)*msec+700*usec
+		r.k.SetEntity(r.EntityOf(ids[i]), e)
+	}
+	q := &r.queues[r.rqs[0].root]
+	start := firstVruntime
+	require.Equal(t, start, q.zeroVruntime)
+	_, err := r.k.Dequeue(ids[0], 0)
+	require.NoError(t, err)
+	require.EqualValues(t, 2*msec, q.zeroVruntime, "the second is furthest behind")
+	_, err = r.k.Dequeue(ids[1], DequeueSave)
+	require.NoError(t, err)
+	require.EqualValues(t, 2*msec, q.zeroVruntime, "one that comes back must not be left behind")
+	require.NoError(t, r.k.Enqueue(ids[1], EnqueueRestore))
+	require.NoError(t, r.k.Enqueue(ids[0], EnqueueMigrated))
+	require.EqualValues(t, 2*msec, q.zeroVruntime)
+	require.NoError(t, r.Check())
+}
+
+// TestVruntimeProtection: since 6.17 a task runs until its deadline, or for the
+// shortest slice in its queue.
+func TestVruntimeProtection(t *testing.T) {
+	for _, tt := range []struct {
+		what      string
+		other     uint64 // slice of the other task
+		parity    bool
+		protected uint64 // vruntime, from the pick
+	}{
+		{"a shorter slice waits", 300 * usec, true, 300 * usec},
+		{"a longer slice waits", 5 * msec, true, 2 * msec},
+		{"without RUN_TO_PARITY only the base slice", 5 * msec, false, 700 * usec},
+	} {
+		t.Run(tt.what, func(t *testing.T) {
+			r := newEEVDF(t, Linux6_18)
+			if !tt.parity {
+				r.tun.Features &^= RunToParity
+			}
+			r.tun.Features &^= PlaceDeadlineInitial
+			id, err := r.k.AddTask(TaskInfo{PID: 1, State: StateNew})
+			require.NoError(t, err)
+			r.k.SetSlice(id, 2*msec)
+			require.NoError(t, r.k.Enqueue(id, EnqueueInitial))
+			other, err := r.k.AddTask(TaskInfo{PID: 2, State: StateNew})
+			require.NoError(t, err)
+			r.k.SetSlice(other, tt.other)
+			require.NoError(t, r.k.Enqueue(other, EnqueueInitial))
+			q := &r.queues[r.rqs[0].root]
+			e := &r.ents[r.EntityOf(id)]
+			from := e.vruntime
+			r.class().setNextEntity(q, r.EntityOf(id))
+			require.Equal(t, from+tt.protected, uint64(e.vlag))
+			require.True(t, r.class().protected(e))
+			e.vruntime = from + tt.protected
+			require.False(t, r.class().protected(e))
+		})
+	}
+}
+
+// BenchmarkEEVDFSwitch measures a tick that ends a slice among n tasks: charging
+// the running task, picking the next one, putting the one into the tree and
+// taking the other out.
+func BenchmarkEEVDFSwitch(b *testing.B) {
 	for n := 10; n <= 1_000_000; n *= 10 {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			r := newEEVDF(b, Debian6_12)
 			for i := range n {
-				r.pass(1000)
 				r.add(b, i%10-5)
 			}
 			r.k.Schedule(0)
 			b.ReportAllocs()
 			b.ResetTimer()
-			for i := range b.N {
-				r.pass(1000)
-				r.tick(b, 1000)
-				if i%4 == 0 {
-					r.rqs[0].needResched = true
-					r.preempt()
-				}
+			for range b.N {
+				r.tick(b, msec)
+			}
+		})
+	}
+}
+
+// BenchmarkEEVDFWake measures a task that is woken beside n others and sleeps
+// again: placing, two insertions and erasures, two picks.
+func BenchmarkEEVDFWake(b *testing.B) {
+	for n := 10; n <= 1_000_000; n *= 10 {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			r := newEEVDF(b, Debian6_12)
+			for i := range n {
+				r.add(b, i%10-5)
+			}
+			r.k.Schedule(0)
+			r.block(b)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				r.pass(10 * usec)
+				r.wake(b, 0)
+				r.block(b)
 			}
 		})
 	}
