@@ -2,88 +2,157 @@ package sched
 
 import "fmt"
 
-// InvariantError says which rule of the model does not hold: a bug in it.
-type InvariantError struct{ What string }
-
-// Error names the rule.
-func (e *InvariantError) Error() string { return "sched: " + e.What }
-
-func broken(format string, args ...any) error { return &InvariantError{fmt.Sprintf(format, args...)} }
-
-// Check proves the machine's invariants: that every queue's counts and weights
-// are those of its entities, that its tree is in order, and that the classes'
-// lists hold just the runnable tasks. It takes time in proportion to the
-// machine's size.
+// Check proves the machine's invariants and returns what is broken first, nil
+// if nothing is:
+//
+//   - a queue's tree has red-black form and order, its leftmost node is the
+//     first, and each node knows the smallest virtual runtime below it;
+//   - in it are the queue's runnable entities, all but the running one;
+//   - the queue's number of entities, its weight and (EEVDF) its sums are those
+//     of its entities;
+//   - the tasks counted in it are those of its entities and of the queues below;
+//   - a CPU's number of runnable tasks is that of its classes.
+//
+// It takes time proportional to the number of entities. During a call of the
+// scheduler, in a hook, some do not hold.
 func (m *Machine) Check() error {
+	members := make([][]EntityID, len(m.queues))
+	for i := range m.ents {
+		if e := &m.ents[i]; e.onRQ && e.queue >= 0 {
+			members[e.queue] = append(members[e.queue], EntityID(i))
+		}
+	}
 	for i := range m.queues {
-		if err := m.checkQueue(&m.queues[i]); err != nil {
-			return err
+		if err := m.checkQueue(&m.queues[i], members[i]); err != nil {
+			return fmt.Errorf("sched: queue %d (group %d, CPU %d): %w", i, m.queues[i].group, m.queues[i].cpu, err)
 		}
 	}
 	for i := range m.rqs {
-		if err := m.checkRQ(&m.rqs[i]); err != nil {
-			return err
+		if err := m.checkRunQueue(&m.rqs[i]); err != nil {
+			return fmt.Errorf("sched: CPU %d: %w", i, err)
 		}
 	}
 	return nil
 }
 
-func (m *Machine) checkQueue(q *cfsQueue) error {
-	var n, idle uint32
-	var weight uint64
-	last := int32(-1)
-	for i := q.tree.first; i >= 0; i = next(m.nodes, i) {
-		e := &m.ents[i]
+// queueSums is what a queue counts of its entities.
+type queueSums struct {
+	entities, tasks, runnable uint32
+	weight, load              uint64
+	avg                       int64
+}
+
+func (m *Machine) checkQueue(q *cfsQueue, members []EntityID) error {
+	var s queueSums
+	linked := 0
+	for _, id := range members {
+		m.addSums(&s, q, id)
+		if m.nodes[id].linked {
+			linked++
+		}
+		if m.nodes[id].linked == (q.curr == id) {
+			return fmt.Errorf("entity %d: in the tree %t, running %t", id, m.nodes[id].linked, q.curr == id)
+		}
+	}
+	if err := m.checkTree(q, linked); err != nil {
+		return err
+	}
+	got := queueSums{entities: q.nrRunning, tasks: q.hNrQueued, runnable: q.hNrRunning, weight: q.load.weight, load: q.avgLoad, avg: q.avgVruntime}
+	if got != s {
+		return fmt.Errorf("it counts %+v, its entities are %+v", got, s)
+	}
+	if q.next >= 0 && (!m.ents[q.next].onRQ || m.ents[q.next].queue != q.id) {
+		return fmt.Errorf("its next buddy %d is not queued in it", q.next)
+	}
+	return nil
+}
+
+func (m *Machine) addSums(s *queueSums, q *cfsQueue, id EntityID) {
+	e := &m.ents[id]
+	s.entities++
+	s.weight += e.load.weight
+	switch {
+	case !e.isTask():
+		s.tasks += m.queues[e.myQ].hNrQueued
+		s.runnable += m.queues[e.myQ].hNrRunning
+	case e.delayed:
+		s.tasks++
+	default:
+		s.tasks++
+		s.runnable++
+	}
+	if m.prof.EEVDF && q.curr != id {
+		s.load += e.weight()
+		s.avg += q.key(e) * int64(e.weight())
+	}
+}
+
+// checkTree proves a queue's tree, which must have n nodes.
+func (m *Machine) checkTree(q *cfsQueue, n int) error {
+	seen, prev := 0, int32(-1)
+	for i := m.leftmost(q); i >= 0; i = next(m.nodes, i) {
+		node := &m.nodes[i]
+		if seen++; seen > n {
+			break
+		}
 		switch {
-		case e.queue != q.id || !e.onRQ:
-			return broken("queue %d: entity %d is in its tree and not of it", q.id, i)
-		case last >= 0 && before(m.nodes[i].key, m.nodes[last].key):
-			return broken("queue %d: entity %d is out of order", q.id, i)
-		case EntityID(i) == q.curr:
-			return broken("queue %d: the running entity is in the tree", q.id)
+		case m.ents[i].queue != q.id || !m.ents[i].onRQ:
+			return fmt.Errorf("entity %d is in its tree", i)
+		case prev >= 0 && before(node.key, m.nodes[prev].key):
+			return fmt.Errorf("entity %d comes before %d", prev, i)
+		case node.key != m.treeKey(EntityID(i)):
+			return fmt.Errorf("entity %d has key %d, not %d", i, node.key, m.treeKey(EntityID(i)))
+		case node.red && node.parent >= 0 && m.nodes[node.parent].red:
+			return fmt.Errorf("entity %d is red below red", i)
+		case q.tree.augmented && m.leastBelow(i) != node.minVrun:
+			return fmt.Errorf("entity %d: smallest virtual runtime %d, not %d", i, node.minVrun, m.leastBelow(i))
 		}
-		n, weight, idle, last = n+1, weight+e.load.weight, idle+b2u(m.isIdle(e)), i
+		prev = i
 	}
-	if c := q.curr; c >= 0 && m.ents[c].onRQ {
-		n, weight, idle = n+1, weight+m.ents[c].load.weight, idle+b2u(m.isIdle(&m.ents[c]))
+	if seen != n {
+		return fmt.Errorf("%d entities are linked, its tree has %d or more", n, seen)
 	}
-	if n != q.nrRunning || weight != q.load.weight || idle != q.idleNrRunning {
-		return broken("queue %d: %d entities of weight %d, %d idle; counted %d, %d, %d", q.id, n, weight, idle, q.nrRunning, q.load.weight, q.idleNrRunning)
-	}
-	for _, b := range [...]EntityID{q.next, q.last, q.skip} {
-		if b >= 0 && (!m.ents[b].onRQ || m.ents[b].queue != q.id) {
-			return broken("queue %d: buddy %d is not in it", q.id, b)
-		}
+	if q.tree.first != m.leftmost(q) {
+		return fmt.Errorf("its first entity is %d, not %d", m.leftmost(q), q.tree.first)
 	}
 	return nil
 }
 
-func (m *Machine) checkRQ(rq *runQueue) error {
-	var fair, rt, dl uint32
-	for i := range m.tasks {
-		t := &m.tasks[i]
-		if t.cpu != rq.cpu {
-			continue
+func (m *Machine) treeKey(id EntityID) uint64 {
+	if m.prof.EEVDF {
+		return m.ents[id].deadline
+	}
+	return m.ents[id].vruntime
+}
+
+// leftmost finds the first node of a queue's tree by going down.
+func (m *Machine) leftmost(q *cfsQueue) int32 {
+	i := q.tree.root
+	for i >= 0 && m.nodes[i].left >= 0 {
+		i = m.nodes[i].left
+	}
+	return i
+}
+
+// leastBelow is the smallest virtual runtime of a node and its children's
+// subtrees.
+func (m *Machine) leastBelow(i int32) uint64 {
+	v := m.ents[i].vruntime
+	for _, c := range [2]int32{m.nodes[i].left, m.nodes[i].right} {
+		if c >= 0 {
+			v = minVruntime(v, m.nodes[c].minVrun)
 		}
-		fair += b2u(t.class == ClassFair && m.ents[t.se].onRQ)
-		rt += b2u(t.rt.queued)
-		dl += b2u(m.dlNodes[i].linked)
-		if t.rt.onList != t.rt.queued {
-			return broken("CPU %d: task %d is queued and not in its list", rq.cpu, i)
-		}
 	}
-	if rt != rq.rt.nrRunning {
-		return broken("CPU %d: %d real-time tasks, counted %d", rq.cpu, rt, rq.rt.nrRunning)
-	}
-	if dl != rq.dl.nrRunning {
-		return broken("CPU %d: %d deadline tasks, counted %d", rq.cpu, dl, rq.dl.nrRunning)
-	}
-	all := m.queues[rq.root].hNrQueued + dl + b2u(rq.stop >= 0)
+	return v
+}
+
+func (m *Machine) checkRunQueue(rq *runQueue) error {
+	n := m.queues[rq.root].hNrQueued + rq.dl.nrRunning + b2u(rq.stop >= 0)
 	if rq.rt.counted {
-		all += rt
+		n += rq.rt.nrRunning
 	}
-	if all != rq.nrRunning {
-		return broken("CPU %d: %d runnable tasks, counted %d", rq.cpu, all, rq.nrRunning)
+	if n != rq.nrRunning {
+		return fmt.Errorf("%d tasks are runnable, it counts %d", n, rq.nrRunning)
 	}
 	return nil
 }

@@ -175,9 +175,9 @@ func (e *eevdf) minSlice(q *cfsQueue) uint64 {
 // keeps the CPU while its slice is protected, unless protect is false
 // (pick_eevdf).
 func (e *eevdf) pick(q *cfsQueue, protect bool) EntityID {
-	e.probeQueue(PointPickEEVDF, q, q.curr, 0)
+	e.probeQueue(PointPickEEVDF, q, q.curr, int(b2u(protect)))
 	id := e.best(q, protect)
-	e.probeReturn(PointPickEEVDF, q, id, 0)
+	e.probeReturn(PointPickEEVDF, q, id, int(b2u(protect)))
 	return id
 }
 

@@ -313,4 +313,4 @@ func (e *eevdf) rescale(se *entity, v, weight uint64) {
 
 // scaleWeight is a virtual time of an entity of weight from as one of weight
 // to.
-func scaleWeight(v int64, from, to uint64) int64 { return v * int64(from) / int64(to) }
+func scaleWeight(v int64, from, to uint64) int64 { return v * int64(from) / int64(max(to, 1)) }
