@@ -102,6 +102,6 @@ func ExampleRead() {
 		fmt.Printf("%-5s %.1f%%\n", s.Comm(id), float64(s.Times(id).Run)/1e8)
 	}
 	// Output:
-	// hog   75.4%
-	// nice  24.6%
+	// hog   75.3%
+	// nice  24.7%
 }
