@@ -69,7 +69,7 @@ func (r *Result) OK() bool {
 // same whatever the number of workers. An error is a *[ProgramError], or the
 // context's.
 func Run(ctx context.Context, t *Test, opt Options) (*Result, error) {
-	e, err := newEngine(t, opt.withDefaults())
+	e, err := newEngine(ctx, t, opt.withDefaults())
 	if err != nil {
 		return nil, err
 	}

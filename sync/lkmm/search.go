@@ -17,7 +17,7 @@ type engine struct {
 }
 
 // newEngine unfolds a test.
-func newEngine(t *Test, opt Options) (*engine, error) {
+func newEngine(ctx context.Context, t *Test, opt Options) (*engine, error) {
 	paths := make([][]path, len(t.Threads))
 	for i := range t.Threads {
 		var err error
@@ -26,7 +26,10 @@ func newEngine(t *Test, opt Options) (*engine, error) {
 		}
 	}
 	e := &engine{test: t, opt: opt, cells: newCells(t)}
-	a := analyse(e.cells, paths)
+	a, err := analyse(ctx, e.cells, paths)
+	if err != nil {
+		return nil, err
+	}
 	for i := range paths {
 		e.threads = append(e.threads, nil)
 		longest := 0

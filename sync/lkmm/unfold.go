@@ -30,7 +30,8 @@ type unfolder struct {
 	path   path
 	env    []depValue
 	ctrl   bitset
-	steps  int
+	steps  int  // in this walk
+	total  int  // in all walks
 	leaves jump // break, continue or return under way
 }
 
@@ -44,14 +45,22 @@ const (
 	jumpReturn
 )
 
-// maxSteps bounds the statements that one walk executes.
-const maxSteps = 100_000
+// maxSteps bounds the statements and expressions that one walk executes,
+// maxTotalSteps those of all walks of a thread.
+const (
+	maxSteps      = 100_000
+	maxTotalSteps = 5_000_000
+)
 
 // unfold gives all paths of a thread.
 func unfold(t *Test, thread int, m *Model, opt *Options) ([]path, error) {
 	u := &unfolder{test: t, thread: &t.Threads[thread], model: m, opt: opt, gaps: t.hasMembarrier()}
 	var out []path
+	walks := 0
 	for more := true; more; more = u.nextDecisions() {
+		if walks++; walks > 16*opt.MaxPaths {
+			return nil, u.fail(Pos{}, fmt.Errorf("%w: more than %d walks", ErrTooLarge, 16*opt.MaxPaths))
+		}
 		err := u.walk()
 		if errors.Is(err, errCut) {
 			continue
@@ -170,7 +179,10 @@ func (u *unfolder) assume(v depValue, want bool) error {
 
 // decide asks whether v is not 0; where that depends on memory both answers
 // are walked, true first.
-func (u *unfolder) decide(v depValue) bool {
+func (u *unfolder) decide(v depValue) bool { return u.decideAt(v, len(u.path.events)) }
+
+// decideAt is decide where the answer changes events from at on.
+func (u *unfolder) decideAt(v depValue, at int) bool {
 	if c, ok := u.path.syms.known(v.sym); ok {
 		return c != 0
 	}
@@ -185,6 +197,7 @@ func (u *unfolder) decide(v depValue) bool {
 	want := u.decisions[u.used]
 	u.used++
 	u.path.asserts = append(u.path.asserts, assertion{v.sym, want})
+	u.path.forks = append(u.path.forks, fork{at, v.sym, want})
 	return want
 }
 
@@ -194,12 +207,22 @@ func (u *unfolder) block(list []stmt) error {
 		if u.leaves != jumpNone {
 			return nil
 		}
-		if u.steps++; u.steps > maxSteps {
-			return u.fail(list[i].pos, fmt.Errorf("%w: more than %d statements executed", ErrTooLarge, maxSteps))
+		if err := u.step(list[i].pos); err != nil {
+			return err
 		}
 		if err := u.statement(&list[i]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// step counts what is executed.
+func (u *unfolder) step(pos Pos) error {
+	u.steps++
+	u.total++
+	if u.steps > maxSteps || u.total > maxTotalSteps {
+		return u.fail(pos, fmt.Errorf("%w: more than %d statements executed", ErrTooLarge, maxSteps))
 	}
 	return nil
 }
