@@ -288,7 +288,7 @@ func (a *Allocator) rmqueue(z *Zone, order int, flags allocFlags, gfp GFP, ac *a
 	if a.pcpOrder(order) && (!a.cma || !a.profile.CMAPassesPCP || flags&allocCMA != 0 || ac.mt != Movable) {
 		pfn, ok = a.rmqueuePCP(z, ac.cpu, order, ac.mt, flags)
 	}
-	if !ok && (order > 0 || a.profile.PCPHighOrders) {
+	if !ok && (a.profile.PCPHighOrders || !a.pcpOrder(order)) {
 		pfn, ok = a.rmqueueBuddy(z, order, flags, ac)
 	}
 	if z.boosted && (a.profile.BoostWakes || flags&allocKswapd != 0) {

@@ -87,6 +87,8 @@ func (a *Allocator) checkFreeList(z *Zone, l *list, o int, mt MigrateType, bad f
 			return bad("PFN %d on list order %d is misaligned", pfn, o)
 		case a.profile.ExactTypes && !a.groupingDisabled && a.blockType(pfn) != mt:
 			return bad("PFN %d on list order %d %v is in a %v pageblock", pfn, o, mt, a.blockType(pfn))
+		case (a.blockType(pfn) == Isolate) != (mt == Isolate):
+			return bad("PFN %d on list order %d %v is in a %v pageblock", pfn, o, mt, a.blockType(pfn))
 		}
 		if o < a.pageblockOrder && o < a.maxOrder-1 {
 			if b := a.peek(pfn ^ 1<<o); b.state == pageBuddy && int(b.order) == o && b.zone == z.index {

@@ -29,6 +29,10 @@ var (
 	ErrNotFree = errors.New("block is not free")
 	// ErrNoCPU: the machine has no such CPU.
 	ErrNoCPU = errors.New("no such CPU")
+	// ErrNoZone: the machine has no such zone.
+	ErrNoZone = errors.New("no such zone")
+	// ErrNoList: there are no lists of such a migrate type.
+	ErrNoList = errors.New("no list of the migrate type")
 )
 
 // PageError is misuse of a page. The allocator is unchanged.

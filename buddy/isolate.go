@@ -155,9 +155,11 @@ func (a *Allocator) isolateRange(z *Zone, cpu CPU, first, last uint32, mt Migrat
 
 // isolatedNeighbour finds an isolated pageblock that a free block of the range
 // could merge with. Kernels before 6.10 miscount when parts of such a block are
-// given back one after the other; the model does not begin it.
+// given back one after the other; later ones put pages on lists of another type
+// if the largest block is of more than two pageblocks. The model does not begin
+// it.
 func (a *Allocator) isolatedNeighbour(z *Zone, first, last uint32) (uint32, bool) {
-	if a.profile.ExactTypes || z.isolatedBlocks == 0 {
+	if z.isolatedBlocks == 0 || a.profile.ExactTypes && a.maxOrder-1 <= a.pageblockOrder+1 {
 		return 0, false
 	}
 	block, mask := uint32(1)<<a.pageblockOrder, uint32(1)<<(a.maxOrder-1)-1

@@ -54,7 +54,7 @@ func drawConfig(t *rapid.T) Config {
 }
 
 func drawZone(t *rapid.T, c *Config, start PFN, block int) ZoneConfig {
-	pages := uint64(rapid.IntRange(2, 14).Draw(t, "blocks")) << block
+	pages := uint64(rapid.OneOf(rapid.IntRange(2, 14), rapid.IntRange(2, 240>>block)).Draw(t, "blocks")) << block
 	if !c.CMA {
 		// Zones that share a pageblock.
 		pages -= uint64(rapid.IntRange(0, 1<<block-1).Draw(t, "short"))

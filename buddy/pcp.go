@@ -1,5 +1,7 @@
 package buddy
 
+import "fmt"
+
 const (
 	// costlyOrder is PAGE_ALLOC_COSTLY_ORDER: the highest small order that
 	// per-CPU lists keep, and above which the slow path gives up early.
@@ -349,25 +351,55 @@ func clamp(x, lo, hi int) int { return min(max(x, lo), hi) }
 // DrainPages gives up to n pages of a CPU's lists of a zone back, beginning with
 // list 0: what drain_zone_pages and decay_pcp_high do. by is the CPU that does
 // it. It returns how many pages it gave back, which is more than n if the last
-// block was larger than what was left to do.
-func (a *Allocator) DrainPages(zone int, owner, by CPU, n int) int {
+// block was larger than what was left to do. The error is ErrNoCPU or ErrNoZone.
+func (a *Allocator) DrainPages(zone int, owner, by CPU, n int) (int, error) {
+	if err := a.checkCPUs(owner, by); err != nil {
+		return 0, err
+	}
+	if uint(zone) >= uint(len(a.zones)) {
+		return 0, fmt.Errorf("buddy: zone %d: %w", zone, ErrNoZone)
+	}
 	z := &a.zones[zone]
 	c := &z.pcp[owner]
 	before := c.count
 	a.drain(z, owner, by, n, 0)
-	return before - c.count
+	return before - c.count, nil
 }
 
-// DrainCPU empties a CPU's lists of all zones: drain_pages.
-func (a *Allocator) DrainCPU(cpu CPU) {
+// checkCPUs says whether the machine has some CPUs.
+func (a *Allocator) checkCPUs(cpus ...CPU) error {
+	for _, cpu := range cpus {
+		if uint(cpu) >= uint(a.config.CPUs) {
+			return fmt.Errorf("buddy: CPU %d: %w", cpu, ErrNoCPU)
+		}
+	}
+	return nil
+}
+
+// DrainCPU empties a CPU's lists of all zones: drain_pages. The error is
+// ErrNoCPU.
+func (a *Allocator) DrainCPU(cpu CPU) error {
+	if err := a.checkCPUs(cpu); err != nil {
+		return err
+	}
 	for i := range a.zones {
 		a.drainZone(&a.zones[i], cpu, cpu)
 	}
+	return nil
 }
 
 // DrainAll empties all CPUs' lists: drain_all_pages. by is the CPU that does it
-// (since 6.2 it empties the others' lists itself, as here).
-func (a *Allocator) DrainAll(by CPU) {
+// (since 6.2 it empties the others' lists itself, as here). The error is
+// ErrNoCPU.
+func (a *Allocator) DrainAll(by CPU) error {
+	if err := a.checkCPUs(by); err != nil {
+		return err
+	}
+	a.drainAll(by)
+	return nil
+}
+
+func (a *Allocator) drainAll(by CPU) {
 	for cpu := range CPU(a.config.CPUs) {
 		for i := range a.zones {
 			a.drainZone(&a.zones[i], cpu, by)
@@ -378,7 +410,8 @@ func (a *Allocator) DrainAll(by CPU) {
 // drainZone is drain_pages_zone.
 func (a *Allocator) drainZone(z *Zone, owner, by CPU) {
 	c := &z.pcp[owner]
-	for c.count > 0 {
+	for before := 0; c.count > 0 && c.count != before; {
+		before = c.count
 		n := c.count
 		if a.profile.FreeBatch != FreeBatchFixed {
 			n = min(n, max(c.batch, 1)<<batchScaleMax)
@@ -389,10 +422,10 @@ func (a *Allocator) drainZone(z *Zone, owner, by CPU) {
 
 // Decay is decay_pcp_high, which the counter updater runs about once a second
 // on each CPU since 6.7: it lowers a CPU's high of every zone and gives back
-// what is above it. Older profiles do nothing.
-func (a *Allocator) Decay(cpu CPU) {
-	if a.profile.FreeBatch != FreeBatchCount {
-		return
+// what is above it. Older profiles do nothing. The error is ErrNoCPU.
+func (a *Allocator) Decay(cpu CPU) error {
+	if err := a.checkCPUs(cpu); err != nil || a.profile.FreeBatch != FreeBatchCount {
+		return err
 	}
 	for i := range a.zones {
 		z := &a.zones[i]
@@ -405,11 +438,16 @@ func (a *Allocator) Decay(cpu CPU) {
 			a.drain(z, cpu, cpu, min(over, batch), 0)
 		}
 	}
+	return nil
 }
 
 // FoldStats adds a CPU's counter differences to the zones' counters, as the
-// counter updater does about once a second (refresh_cpu_vm_stats).
-func (a *Allocator) FoldStats(cpu CPU) {
+// counter updater does about once a second (refresh_cpu_vm_stats). The error is
+// ErrNoCPU.
+func (a *Allocator) FoldStats(cpu CPU) error {
+	if err := a.checkCPUs(cpu); err != nil {
+		return err
+	}
 	for i := range a.zones {
 		z := &a.zones[i]
 		c := &z.pcp[cpu]
@@ -418,4 +456,5 @@ func (a *Allocator) FoldStats(cpu CPU) {
 		z.epoch++
 		c.freeDiff, c.cmaDiff = 0, 0
 	}
+	return nil
 }

@@ -267,7 +267,7 @@ func (a *Allocator) reclaim(s *slow) (pfn uint32, ok, progress bool) {
 		return pfn, true, true
 	}
 	a.unreserveHighatomic(s.ac, false)
-	a.DrainAll(s.ac.cpu)
+	a.drainAll(s.ac.cpu)
 	pfn, ok = a.fromFreelist(s.gfp, s.order, s.flags, s.ac)
 	return pfn, ok, true
 }

@@ -144,7 +144,9 @@ func (e *StateError) Error() string {
 
 // Restore fills the lists of an allocator that was just made by [New]. Pages on
 // no list count as allocated before the model started (see
-// [Allocator.SetAdopt]). After an error the allocator is not usable.
+// [Allocator.SetAdopt]). Counters and the choice of lists are taken over as they
+// are; whether they fit together, [Allocator.Check] tells. After an error the
+// allocator is not usable.
 func (a *Allocator) Restore(s *State) error {
 	if len(s.Zones) != len(a.zones) {
 		return &StateError{Where: "zones", Reason: fmt.Sprintf("found %d, want %d", len(s.Zones), len(a.zones))}
@@ -214,15 +216,17 @@ func (a *Allocator) restoreBlocks(z *Zone, runs []BlockRun) error {
 			if a.blockZone[b] == z.index {
 				present[b-start] = true
 				a.blockTypes[b] = uint8(r.Type)
-				if r.Type == Isolate {
-					z.isolatedBlocks++
-				}
 			}
 		}
 	}
 	for i, have := range present {
-		if b := start + uint64(i); !have && a.blockZone[b] == z.index {
+		b := start + uint64(i)
+		switch {
+		case a.blockZone[b] != z.index:
+		case !have:
 			a.blockZone[b] = noZone
+		case MigrateType(a.blockTypes[b]) == Isolate:
+			z.isolatedBlocks++
 		}
 	}
 	return nil

@@ -83,6 +83,9 @@ func (a *Allocator) PutPCP(cpu CPU, pfn PFN, order Order, mt MigrateType, tail b
 	if !a.pcpOrder(int(order)) {
 		return a.pageError(pfn, order, ErrOrder)
 	}
+	if mt >= Isolate {
+		return a.pageError(pfn, order, ErrNoList)
+	}
 	p.state, p.mt, p.info, p.zone = pagePCP, mt, 0, z.index
 	c := &z.pcp[cpu]
 	l := &c.lists[a.pindex(int(order), pcpType(mt))]
@@ -101,6 +104,9 @@ func (a *Allocator) PutFree(cpu CPU, pfn PFN, order Order, mt MigrateType) error
 	_, z, err := a.freeable(cpu, pfn, order)
 	if err != nil {
 		return err
+	}
+	if mt >= NumMigrateTypes {
+		return a.pageError(pfn, order, ErrNoList)
 	}
 	a.page(uint32(pfn)).info = 0
 	a.freeOnePage(z, cpu, uint32(pfn), int(order), mt, 0)

@@ -179,3 +179,14 @@ func ExampleOpen() {
 	// DMA32 [2 0 2 1 1 1 0 2 1 2 184]
 	// <nil>
 }
+
+func FuzzLimits(f *testing.F) {
+	f.Add([]byte(`[{"model":"pages","share":0.5,"events":0.25,"lists":1,"why":"because"}]`))
+	f.Add([]byte(`[{"share":1e999}]`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got, err := captures.Limits(fstest.MapFS{"limits.json": {Data: text}})
+		if err != nil {
+			assert.Empty(t, got)
+		}
+	})
+}

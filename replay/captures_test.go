@@ -70,6 +70,24 @@ func TestCaptures(t *testing.T) {
 	require.JSONEq(t, string(want), string(text))
 }
 
+// exactObjects are the captures on which the address of every object and every
+// slab list is the kernel's.
+var exactObjects = []string{
+	"pi3-kmem-pages", "pi3-kmem-pressure", "pi3-kmem-slab", "pi3-kmem-smp4", "pi3-kmem-user",
+	"x86_64-6.1-mixed-2cpu", "x86_64-6.1-numa-2node", "x86_64-6.1-pages-256m", "x86_64-6.1-pages-6g",
+	"x86_64-6.1-pressure-224m", "x86_64-6.1-slab-1cpu", "x86_64-6.1-user-1cpu",
+}
+
+func TestObjectsOfCaptures(t *testing.T) {
+	for _, name := range exactObjects {
+		rows, err := replay.Run(context.Background(), capture(t, name), replay.Options{Model: "objects"})
+		require.NoError(t, err, name)
+		require.Len(t, rows, 1)
+		require.NotZero(t, rows[0].Requests, name)
+		require.True(t, rows[0].ExactAll(), "%s: %s", name, rows[0].FirstDifference)
+	}
+}
+
 // BenchmarkCaptures replays the largest captures whole: decompression, parsing,
 // model, comparison.
 func BenchmarkCaptures(b *testing.B) {

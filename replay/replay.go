@@ -13,8 +13,9 @@ import (
 
 // Options choose what a replay does.
 type Options struct {
-	// Model limits the replay to one model ("pages"); "" runs all that the
-	// capture has data for.
+	// Model limits the replay to one model ("pages"); "" runs all finished
+	// ones that the capture has data for, "all" also those still being built
+	// ([Drafts]).
 	Model string
 	// Progress, if set, is called now and then with the share done, 0 to 1.
 	Progress func(share float64)
@@ -38,11 +39,11 @@ func Run(ctx context.Context, c Capture, o Options) ([]Result, error) {
 	var rows []Result
 	known := false
 	for _, k := range kinds {
-		if !k.has(c) {
+		if o.Model != "all" && k.draft && o.Model != k.model || !k.has(c) {
 			continue
 		}
 		known = true
-		if o.Model != "" && o.Model != "all" && o.Model != k.model {
+		if !k.wanted(o.Model) {
 			continue
 		}
 		row, err := k.run(ctx, c, o)
@@ -65,10 +66,31 @@ type kind struct {
 	model string
 	has   func(Capture) bool
 	run   func(context.Context, Capture, Options) (*Result, error)
+	// draft: the model is not finished; it runs only when it is named, or
+	// with "all".
+	draft bool
 }
 
 var kinds = []kind{
-	{"pages", hasPages, Pages},
+	{"pages", hasPages, Pages, false},
+	{"objects", hasObjects, Objects, true},
+	{"litmus", hasLitmus, Litmus, false},
+}
+
+// wanted says whether Options.Model asks for the kind.
+func (k *kind) wanted(model string) bool {
+	return model == k.model || model == "all" || model == "" && !k.draft
+}
+
+// Drafts lists the models that are still being built.
+func Drafts() []string {
+	var out []string
+	for _, k := range kinds {
+		if k.draft {
+			out = append(out, k.model)
+		}
+	}
+	return out
 }
 
 // Models lists the models that can be replayed.

@@ -207,10 +207,16 @@ func (g BlockMap) zone(c *canvas, z *ZoneMap) {
 	blocks := merged(z.Blocks, n)
 	cell, columns := grid(len(blocks))
 	kb := z.BlockPages * uint64(n) * uint64(max(g.PageKB, 1))
-	c.text(margin, c.y+12, "kv-t", "", fmt.Sprintf("Node %d, zone %v: %s managed", z.Node, z.Type, roundSize(z.Managed*uint64(max(g.PageKB, 1)))))
-	c.text(width-margin, c.y+12, "kv-m kv-s", "end",
-		fmt.Sprintf("a cell %s, a row %s", sizeText(kb), sizeText(kb*uint64(columns))))
-	c.y += lineStep + 2
+	managed, all := z.Managed*uint64(max(g.PageKB, 1)), z.pages()*uint64(max(g.PageKB, 1))
+	label := fmt.Sprintf("Node %d, zone %v: %s", z.Node, z.Type, roundSize(all))
+	note := fmt.Sprintf("a cell %s, a row %s", sizeText(kb), sizeText(kb*uint64(columns)))
+	if managed < all-all/10 {
+		label += ", of it managed " + roundSize(managed)
+		note += "; what is not managed looks as if in use"
+	}
+	c.text(margin, c.y+12, "kv-t", "", label)
+	c.text(margin, c.y+26, "kv-m kv-s", "", note)
+	c.y += lineStep + 16
 	if len(blocks) <= 1024 {
 		g.cells(c, z, blocks, n, cell, columns)
 	} else {
@@ -274,4 +280,13 @@ func roundSize(kb uint64) string {
 		return fmt.Sprintf("%.1f GiB", float64(kb)/(1<<20))
 	}
 	return fmt.Sprintf("%s MiB", Count((kb+512)>>10))
+}
+
+// pages is the number of page frames that the zone spans.
+func (m *ZoneMap) pages() uint64 {
+	n := uint64(0)
+	for i := range m.Blocks {
+		n += m.Blocks[i].Pages
+	}
+	return n
 }

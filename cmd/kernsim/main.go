@@ -13,8 +13,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/kernsim/kernsim/replay"
 )
 
 // Exit codes.
@@ -70,10 +74,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kernsim",
-		Short: "Linux's memory allocators and schedulers, replayed and compared with real kernels",
-		Long: `kernsim simulates the Linux kernel's page allocator, and shows that it is equal
-to the kernel's: it replays captures of real kernels event by event and compares
-every answer.
+		Short: "Models of the Linux kernel, replayed and compared with real kernels",
+		Long: `kernsim simulates parts of the Linux kernel and shows that the simulation is equal
+to the kernel: it replays captures of real kernels event by event and compares
+every answer. Models: ` + strings.Join(replay.Models(), ", ") + `.
 
 Exit codes: 0 exact, 1 model and kernel differ, 2 unusable input or wrong usage,
 130 interrupted. Colours are off if NO_COLOR is set or the output is no terminal.`,
@@ -81,6 +85,7 @@ Exit codes: 0 exact, 1 model and kernel differ, 2 unusable input or wrong usage,
   kernsim replay --json DIR        # replay a capture folder of yours
   kernsim captures                 # what is embedded, and where it comes from
   source <(kernsim completion bash)`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -89,6 +94,14 @@ Exit codes: 0 exact, 1 model and kernel differ, 2 unusable input or wrong usage,
 		root.AddCommand(make())
 	}
 	return root
+}
+
+// version is the module's, as the build noted it.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
 }
 
 // usageError is a wrong use of the command line.

@@ -132,7 +132,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestReplayTellsTheFirstDifference(t *testing.T) {
 	_, stdout, _ := command("replay", changed(t, exchangePFN))
-	assert.Contains(t, stdout, "first difference: trace line ")
+	assert.Contains(t, stdout, "first difference: trace line")
 	assert.Contains(t, stdout, "differs")
 }
 
@@ -162,6 +162,11 @@ func TestReplaySubfolders(t *testing.T) {
 	code, stdout, stderr := command("replay", "--json", "--model", "pages", parent)
 	assert.Equal(t, exitExact, code, stderr)
 	assert.Equal(t, 2, strings.Count(stdout, `"capture"`))
+	require.NoError(t, os.MkdirAll(filepath.Join(parent, "deep"), 0o755))
+	_, _, err := extract(small, filepath.Join(parent, "deep", "er"), false)
+	require.NoError(t, err)
+	_, stdout, _ = command("replay", "--json", "--model", "pages", parent)
+	assert.Contains(t, stdout, `"capture": "deep/er/`+small+`"`)
 	code, _, stderr = command("replay", parent)
 	assert.Equal(t, exitExact, code, stderr)
 	assert.Contains(t, stderr, "other: holds nothing that can be replayed, skipped")

@@ -20,6 +20,9 @@ const (
 
 // The README's table of exactness is what the command prints.
 func TestReadmeExactness(t *testing.T) {
+	if testing.Short() {
+		t.Skip("replays everything")
+	}
 	code, want, stderr := command("replay", "--markdown", "--known-limits", "../../captures/data", "../../captures/extra")
 	require.Equal(t, exitExact, code, "something is worse than its limits.json says\n%s%s", want, stderr)
 	text, err := os.ReadFile(readme)

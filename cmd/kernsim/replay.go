@@ -116,6 +116,14 @@ func findTargets(cmd *cobra.Command, args []string, model string) (list []target
 	return list, len(faults), nil
 }
 
+// named is an error's text with the capture's name in front, if it is not in it.
+func named(name string, err error) string {
+	if strings.Contains(err.Error(), name) {
+		return err.Error()
+	}
+	return name + ": " + err.Error()
+}
+
 func printRows(w io.Writer, rows []row, f replayFlags) error {
 	switch {
 	case f.json:
@@ -125,6 +133,9 @@ func printRows(w io.Writer, rows []row, f replayFlags) error {
 		return enc.Encode(rows)
 	case f.markdown:
 		return printMarkdown(w, rows)
+	}
+	if len(rows) == 0 {
+		return nil
 	}
 	return printTable(w, rows)
 }
@@ -137,7 +148,7 @@ func conclude(w io.Writer, list []target, outcomes []outcome, bad int, known boo
 	for i := range outcomes {
 		if err := outcomes[i].err; err != nil {
 			unusable++
-			fmt.Fprintf(w, "kernsim: %s: %v\n", list[i].capture.Name, err)
+			fmt.Fprintf(w, "kernsim: %s\n", named(list[i].capture.Name, err))
 		}
 		for k := range outcomes[i].rows {
 			r := &outcomes[i].rows[k]

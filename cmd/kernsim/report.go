@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -72,7 +73,7 @@ func runReport(cmd *cobra.Command, f reportFlags, args []string) error {
 	if err := writeReport(f.dir, page, allRows(outcomes)); err != nil {
 		return err
 	}
-	if err := printTable(cmd.OutOrStdout(), allRows(outcomes)); err != nil {
+	if err := printRows(cmd.OutOrStdout(), allRows(outcomes), replayFlags{}); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "Report: %s\n", filepath.Join(f.dir, "index.html"))
@@ -143,8 +144,8 @@ func reportPage(list []target, outcomes []outcome, recorders []viz.PageRecorder)
 		Table:   resultTable(rows),
 		Figures: exactnessBars(rows),
 		Notes: []string{
-			"A hint is an answer taken from the trace because no event tells its cause (pages that a bulk request took without an event, a drain that something outside of the trace began); " +
-				"hints are counted and listed, and never are page frames.",
+			"A hint is something taken from the trace because no event tells its cause: what a bulk request took, how much a drain from outside freed, which of two events that cross came first. " +
+				"Hints are counted and listed by kind.",
 			"Known limit: the capture's limits.json says how far the model comes and why; the share reached is shown as it is.",
 			"Memory maps: pages that the allocator never managed (reserved at boot, holes) look as if in use.",
 		},
@@ -165,10 +166,9 @@ func failed(outcomes []outcome) bool {
 	return false
 }
 
-// verdict is the page's result in a sentence or two.
+// verdict is the page's result in a few sentences.
 func verdict(t tally, outcomes []outcome) string {
-	s := fmt.Sprintf("%d of %d replays are equal to the kernel in every answer, every event and every list: %s requests (%s), %s events, %s lists.",
-		t.exact, t.rows, of(t.requestsExact, t.requests), percent(t.requestsExact, t.requests), of(t.eventsExact, t.events), of(t.listsIdentical, t.lists))
+	s := fmt.Sprintf("%d of %d replays are equal to the kernel in every answer, every event and every list.", t.exact, t.rows)
 	if t.known > 0 {
 		s += fmt.Sprintf(" %d reached a known limit.", t.known)
 	}
@@ -178,13 +178,14 @@ func verdict(t tally, outcomes []outcome) string {
 	if failed(outcomes) {
 		s += " Some captures could not be replayed."
 	}
-	return s
+	return s + fmt.Sprintf(" All together: %s requests (%s), %s events, %s lists.", of(t.requestsExact, t.requests),
+		percent(t.requestsExact, t.requests), of(t.eventsExact, t.events), of(t.listsIdentical, t.lists))
 }
 
 func resultTable(rows []row) viz.Table {
 	t := viz.Table{Caption: "Exactness by capture"}
 	for i, h := range resultHeader {
-		t.Columns = append(t.Columns, viz.Column{Name: h, Number: i >= 2 && i < len(resultHeader)-1})
+		t.Columns = append(t.Columns, viz.Column{Name: h, Number: i >= firstNumber})
 	}
 	t.Columns = append(t.Columns, viz.Column{Name: "kernel"}, viz.Column{Name: "machine"})
 	for i := range rows {
@@ -198,15 +199,19 @@ func resultTable(rows []row) viz.Table {
 // exactnessBars are the table as graphs.
 func exactnessBars(rows []row) []viz.Figure {
 	requests := viz.Bars{Frame: viz.Frame{Title: "Requests answered as the kernel did", Source: "all captures of this report"}, ValueLabel: "exact"}
-	events := viz.Bars{Frame: viz.Frame{Title: "Events under the zone lock equal in order", Source: "all captures of this report"}, ValueLabel: "exact"}
+	events := viz.Bars{Frame: viz.Frame{Title: "Events equal to the kernel's, in order", Source: "all captures of this report"}, ValueLabel: "exact"}
+	name := func(r *row) string { return r.Capture }
+	if slices.ContainsFunc(rows, func(r row) bool { return r.Model != rows[0].Model }) {
+		name = func(r *row) string { return r.Capture + ", " + r.Model }
+	}
 	for i := range rows {
 		r := &rows[i]
-		requests.Bars = append(requests.Bars, viz.Bar{Name: r.Capture, Done: r.Exact, Of: r.Requests})
-		events.Bars = append(events.Bars, viz.Bar{Name: r.Capture, Done: r.EventsExact, Of: r.Events})
+		requests.Bars = append(requests.Bars, viz.Bar{Name: name(r), Done: r.Exact, Of: r.Requests})
+		events.Bars = append(events.Bars, viz.Bar{Name: name(r), Done: r.EventsExact, Of: r.Events})
 	}
 	return []viz.Figure{
-		{ID: "exact-requests", Caption: "For each capture, how many page frames the model predicted: a full blue bar is all of them.", SVG: requests.SVG()},
-		{ID: "exact-events", Caption: "Pages taken from and given to the zones' free lists, and fallbacks between migrate types, compared one by one.", SVG: events.SVG()},
+		{ID: "exact-requests", Caption: "How many of the kernel's answers (for pages: page frames) the model predicted: a full blue bar is all of them, a yellow one is not.", SVG: requests.SVG()},
+		{ID: "exact-events", Caption: "Side effects, compared one by one; for pages: blocks taken from and given to the zones' free lists, and fallbacks between migrate types.", SVG: events.SVG()},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -40,12 +41,15 @@ func newTable(w io.Writer, header ...any) table.Writer {
 }
 
 // resultHeader are the columns of a table of results.
-var resultHeader = []string{"capture", "model", "requests exact", "share", "events exact", "lists identical", "hints", "result"}
+var resultHeader = []string{"capture", "model", "result", "requests exact", "share", "events exact", "lists identical", "hints"}
+
+// firstNumber is the first of resultHeader's columns that is a number.
+const firstNumber = 3
 
 // resultCells are a row's values under resultHeader.
 func resultCells(r *row) []string {
-	return []string{r.Capture, r.Model, of(r.Exact, r.Requests), percent(r.Exact, r.Requests),
-		of(r.EventsExact, r.Events), of(r.ListsIdentical, r.Lists), viz.Count(r.Hints), r.verdict()}
+	return []string{r.Capture, r.Model, r.verdict(), of(r.Exact, r.Requests), percent(r.Exact, r.Requests),
+		of(r.EventsExact, r.Events), of(r.ListsIdentical, r.Lists), viz.Count(r.Hints)}
 }
 
 func of(done, all int) string { return viz.Count(done) + " of " + viz.Count(all) }
@@ -57,7 +61,7 @@ func printTable(w io.Writer, rows []row) error {
 	var columns []table.ColumnConfig
 	for i, h := range resultHeader {
 		header[i] = h
-		if i >= 2 && i < len(resultHeader)-1 {
+		if i >= firstNumber {
 			columns = append(columns, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
 		}
 	}
@@ -68,7 +72,7 @@ func printTable(w io.Writer, rows []row) error {
 		for _, c := range resultCells(&rows[i]) {
 			cells = append(cells, c)
 		}
-		cells[len(cells)-1] = paint(w, &rows[i])
+		cells[firstNumber-1] = paint(w, &rows[i])
 		t.AppendRow(cells)
 	}
 	t.Render()
@@ -89,25 +93,59 @@ func paint(w io.Writer, r *row) string {
 	return colour + v + "\x1b[0m"
 }
 
-// details says what the hints and differences of each row are.
+// details says what kinds of hints there are, and of each row that is not exact
+// where and why.
 func details(rows []row) string {
 	var b strings.Builder
+	if kinds := hintKinds(rows); len(kinds) > 0 {
+		paragraph(&b, "", "hints taken from the traces: "+counts(kinds))
+	}
 	for i := range rows {
 		r := &rows[i]
-		if len(r.HintKinds) > 0 {
-			fmt.Fprintf(&b, "%s: hints taken from the trace: %s\n", r.Capture, counts(r.HintKinds))
+		if r.ExactAll() {
+			continue
 		}
-		if len(r.Notes) > 0 {
-			fmt.Fprintf(&b, "%s: noted: %s\n", r.Capture, counts(r.Notes))
-		}
-		if !r.ExactAll() {
-			fmt.Fprintf(&b, "%s: first difference: %s\n", r.Capture, r.FirstDifference)
-			if r.KnownLimit != "" {
-				fmt.Fprintf(&b, "%s: known limit: %s\n", r.Capture, r.KnownLimit)
-			}
+		fmt.Fprintf(&b, "\n%s\n", r.Capture)
+		for _, f := range rowFacts(r) {
+			paragraph(&b, "  ", f.Name+": "+f.Value)
 		}
 	}
 	return b.String()
+}
+
+// hintKinds adds up all rows' hints by kind.
+func hintKinds(rows []row) []replay.HintCount {
+	var out []replay.HintCount
+	for i := range rows {
+		for _, h := range rows[i].HintKinds {
+			at := slices.IndexFunc(out, func(o replay.HintCount) bool { return o.Kind == h.Kind })
+			if at < 0 {
+				out = append(out, h)
+				continue
+			}
+			out[at].N += h.N
+		}
+	}
+	return out
+}
+
+// paragraphWidth is where paragraphs are broken, in characters.
+const paragraphWidth = 100
+
+// paragraph writes a text with line breaks between words.
+func paragraph(b *strings.Builder, indent, s string) {
+	line := ""
+	for _, word := range strings.Fields(s) {
+		if line != "" && len(indent)+len(line)+1+len(word) > paragraphWidth {
+			fmt.Fprintf(b, "%s%s\n", indent, line)
+			line = "  "
+		}
+		if strings.TrimSpace(line) != "" {
+			line += " "
+		}
+		line += word
+	}
+	fmt.Fprintf(b, "%s%s\n", indent, line)
 }
 
 // counts writes kinds with their numbers.

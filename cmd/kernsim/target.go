@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/kernsim/kernsim/captures"
 	"github.com/kernsim/kernsim/replay"
@@ -113,7 +114,8 @@ func resolve(arg, model string) (list []target, skipped []string, err error) {
 	return list, skipped, err
 }
 
-// subfolders finds the captures in a folder's sub-folders.
+// subfolders finds the captures below a folder. Their names are their paths
+// below it.
 func subfolders(dir, model string) (list []target, skipped []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -123,20 +125,54 @@ func subfolders(dir, model string) (list []target, skipped []string, err error) 
 		if !e.IsDir() {
 			continue
 		}
-		c, err := replay.OpenDir(filepath.Join(dir, e.Name()))
+		found, err := below(dir, e.Name(), model)
 		if err != nil {
 			return nil, nil, err
 		}
-		t, err := newTarget(c)
-		if err != nil {
-			return nil, nil, err
-		}
-		switch {
-		case t.has(model):
-			list = append(list, t)
-		case model == "":
+		list = append(list, found...)
+		if len(found) == 0 && model == "" {
 			skipped = append(skipped, e.Name())
 		}
 	}
 	return list, skipped, nil
+}
+
+// maxDepth is how deep captures are looked for in a folder.
+const maxDepth = 4
+
+// below finds the captures at dir/sub or, if that is none, below it.
+func below(dir, sub, model string) (list []target, err error) {
+	if strings.Count(filepath.ToSlash(sub), "/") >= maxDepth {
+		return nil, nil
+	}
+	c, err := replay.OpenDir(filepath.Join(dir, sub))
+	if err != nil {
+		return nil, err
+	}
+	c.Name = filepath.ToSlash(sub)
+	t, err := newTarget(c)
+	if err != nil {
+		return nil, err
+	}
+	if t.has("") {
+		if t.has(model) {
+			list = append(list, t)
+		}
+		return list, nil
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, sub))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		found, err := below(dir, filepath.Join(sub, e.Name()), model)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, found...)
+	}
+	return list, nil
 }

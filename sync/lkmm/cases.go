@@ -159,6 +159,7 @@ func (c *caseReader) location(name string) (loc, error) {
 func (c *caseReader) convertInit() error {
 	c.where = "init"
 	names := make([]string, 0, len(c.rec.Init))
+	// Sorted below, so order does not matter.
 	for name := range c.rec.Init {
 		names = append(names, name)
 	}

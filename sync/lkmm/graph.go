@@ -105,6 +105,7 @@ func (d *drawing) assignPorts() {
 		d.ports[port{e.From, fromRight}] = append(d.ports[port{e.From, fromRight}], i)
 		d.ports[port{e.To, toRight}] = append(d.ports[port{e.To, toRight}], i)
 	}
+	// Each is sorted by itself, so order does not matter.
 	for p, edges := range d.ports {
 		slices.SortStableFunc(edges, func(a, b int) int {
 			return int(d.y[d.other(a, p.event)] - d.y[d.other(b, p.event)])

@@ -44,15 +44,6 @@ func (r row) empty() bool {
 	return true
 }
 
-func (r row) meets(s row) bool {
-	for i := range r {
-		if r[i]&s[i] != 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // first is the smallest member, or -1.
 func (r row) first() int { return r.next(0) }
 
@@ -79,8 +70,6 @@ type relation struct {
 	bits []uint64
 }
 
-func newRelation(n, w int) relation { return relation{n, w, make([]uint64, n*w)} }
-
 func (r *relation) row(i int) row { return r.bits[i*r.w : (i+1)*r.w] }
 
 func (r *relation) clear() { clear(r.bits) }
@@ -103,20 +92,7 @@ func (r *relation) and(s *relation) {
 	}
 }
 
-func (r *relation) andNot(s *relation) {
-	for i := range r.bits {
-		r.bits[i] &^= s.bits[i]
-	}
-}
-
 func (r *relation) empty() bool { return row(r.bits).empty() }
-
-// addIdentity relates every member of set to itself.
-func (r *relation) addIdentity(set row) {
-	for i := set.first(); i >= 0; i = set.next(i + 1) {
-		r.add(i, i)
-	}
-}
 
 // compose sets r to a ; b. r must be neither of them.
 func (r *relation) compose(a, b *relation) {
@@ -192,26 +168,4 @@ func (r *relation) irreflexive() bool {
 		}
 	}
 	return true
-}
-
-// invert sets r to the inverse of a.
-func (r *relation) invert(a *relation) {
-	r.clear()
-	for i := 0; i < a.n; i++ {
-		from := a.row(i)
-		for j := from.first(); j >= 0; j = from.next(j + 1) {
-			r.add(j, i)
-		}
-	}
-}
-
-// restrict keeps the pairs that start in from and end in to.
-func (r *relation) restrict(from, to row) {
-	for i := 0; i < r.n; i++ {
-		if from.has(i) {
-			r.row(i).and(to)
-		} else {
-			r.row(i).clear()
-		}
-	}
 }

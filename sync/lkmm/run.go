@@ -219,6 +219,7 @@ func (c *collector) merge(d *collector) {
 	for _, f := range d.flags {
 		c.flag(f)
 	}
+	// States are added up, so order does not matter.
 	for key, st := range d.states {
 		if mine, ok := c.states[key]; ok {
 			mine.Executions += st.Executions
@@ -230,6 +231,7 @@ func (c *collector) merge(d *collector) {
 
 func (c *collector) result() *Result {
 	r := &Result{Test: c.test, Executions: c.executions, Witnesses: c.witnesses, Race: c.race, Flags: c.flags}
+	// Sorted below, so order does not matter.
 	for _, st := range c.states {
 		r.States = append(r.States, *st)
 	}
