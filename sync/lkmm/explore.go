@@ -23,6 +23,7 @@ func Reachable(ctx context.Context, t *Test, arch Architecture, opt Options) ([]
 		return nil, err
 	}
 	var out []State
+	// Sorted below, so order does not matter.
 	for _, s := range x.finals {
 		out = append(out, s)
 	}

@@ -203,6 +203,9 @@ func (p *parser) parseFor() (stmt, error) {
 	if s.body, err = p.loopBody(); err != nil {
 		return s, err
 	}
+	if len(start) == 0 {
+		return s, nil
+	}
 	return stmt{kind: stmtIf, pos: pos, val: constExpr(1, pos), body: append(start, s)}, nil
 }
 

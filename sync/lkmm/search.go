@@ -421,7 +421,7 @@ func (s *search) chooseSource(k int) {
 	r := int(s.reads[k])
 	s.coSaved[k].copy(&s.x.co)
 	for _, src := range s.sources[k] {
-		s.x.rf[r] = src
+		s.x.setSource(r, src)
 		if s.fits(r) && s.conditionsHold(false) && s.promising() && s.mine(k) && s.worthwhile(k) {
 			s.chooseSource(k + 1)
 		}
@@ -430,7 +430,7 @@ func (s *search) chooseSource(k int) {
 			break
 		}
 	}
-	s.x.rf[r] = rfNone
+	s.x.setSource(r, rfNone)
 }
 
 // promising says whether the execution can still pass the test's filter and
@@ -575,7 +575,7 @@ func (s *search) conditionsHold(final bool) bool {
 	for t := range x.threads {
 		p := &x.threads[t]
 		for _, a := range p.path.asserts {
-			v, ok := x.symValue(p, a.sym, s.cells, x.n+1)
+			v, ok := x.symValue(p, a.sym, s.cells)
 			if ok && (v != 0) != a.want || !ok && final {
 				return false
 			}
@@ -583,7 +583,7 @@ func (s *search) conditionsHold(final bool) bool {
 	}
 	for _, node := range s.unknown {
 		p, _ := x.local(int(node))
-		v, ok := x.symValue(p, x.events[node].addr, s.cells, x.n+1)
+		v, ok := x.symValue(p, x.events[node].addr, s.cells)
 		if ok && v != s.cells.list[x.cell[node]].addr || !ok && final {
 			return false
 		}

@@ -224,6 +224,9 @@ func (u *unfolder) step(pos Pos) error {
 	if u.steps > maxSteps || u.total > maxTotalSteps {
 		return u.fail(pos, fmt.Errorf("%w: more than %d statements executed", ErrTooLarge, maxSteps))
 	}
+	if u.path.syms.tooHeavy {
+		return u.fail(pos, fmt.Errorf("%w: an expression of more than %d operands", ErrTooLarge, maxSymbolWeight))
+	}
 	return nil
 }
 
