@@ -49,6 +49,9 @@ type program struct {
 	cells *cells
 	paths [][]path // by CPU
 	rcu   [][][]int8
+	// stuck: some thread cannot be run to its end in any way, such as one that
+	// takes a lock twice.
+	stuck bool
 }
 
 // Machine runs a litmus test step by step on simulated CPUs. Where several
@@ -95,6 +98,12 @@ func NewMachine(t *Test, arch Architecture, opt Options) (*Machine, error) {
 		}
 		if err := supported(t, paths); err != nil {
 			return nil, err
+		}
+		if len(paths) == 0 {
+			p.stuck = true
+			paths = []path{{syms: newSymbols()}}
+			paths[0].regs = make([]symID, len(t.Threads[i].regs))
+			paths[0].syms.constant(0)
 		}
 		p.paths = append(p.paths, paths)
 	}
@@ -239,6 +248,9 @@ func (m *Machine) agrees(cpu int, p *path) bool {
 // Finished says whether every CPU has executed everything and every store has
 // reached memory.
 func (m *Machine) Finished() bool {
+	if m.prog.stuck {
+		return false
+	}
 	for i := range m.cpus {
 		c := &m.cpus[i]
 		if len(c.alive) != 1 || len(c.buffer) > 0 || m.firstUndone(i) < len(m.path(i).events) {
@@ -306,6 +318,9 @@ type Action struct {
 // unfinished machine means a deadlock, or that a prediction was wrong.
 func (m *Machine) Actions() []Action {
 	var out []Action
+	if m.prog.stuck {
+		return nil
+	}
 	for cpu := range m.cpus {
 		if m.prog.arch == TSO {
 			out = m.tsoActions(out, cpu)
