@@ -79,6 +79,8 @@ func TestProgramErrors(t *testing.T) {
 	}{
 		{"\twhile (READ_ONCE(*x) == 0)\n\t\tbarrier();", "t:5:2: P0", ErrUnboundedLoop},
 		{"\tfor (;;) {\n\t}", "t:5:2: P0", ErrUnboundedLoop},
+		{"\tfor (;;)\n\t\tif (READ_ONCE(*x))\n\t\t\tbreak;", "t:5:2: P0", ErrUnboundedLoop},
+		{"\twhile (!spin_trylock(y))\n\t\tbarrier();", "t:5:2: P0", ErrUnboundedLoop},
 		{"\tint i = 0;\n\twhile (i < 5000)\n\t\ti++;", "t:6:2: P0", ErrUnboundedLoop},
 		{"\tint i;\n\tint j;\n\tfor (i = 0; i < 900; i++)\n\t\tfor (j = 0; j < 900; j++)\n\t\t\tbarrier();", "P0: ", ErrTooLarge},
 		{"\tint i;\n\tfor (i = 0; i < 300; i++)\n\t\tWRITE_ONCE(*x, i);", "P0: ", ErrTooLarge},
@@ -95,21 +97,26 @@ func TestProgramErrors(t *testing.T) {
 	}
 }
 
-// TestUnroll: loops that wait are followed as far as asked.
+// TestUnroll: loops that wait are followed as far as asked, however they are
+// written.
 func TestUnroll(t *testing.T) {
-	text := "C wait\n{}\nP0(int *x)\n{\n\tWRITE_ONCE(*x, 1);\n}\n" +
-		"P1(int *x)\n{\n\tint r0 = 0;\n\tint n = 0;\n\twhile (!(r0 = 0 + READ_ONCE(*x)))\n\t\tn++;\n}\nforall (1:r0=1)\n"
-	_, err := Parse("wait", []byte(text)) // assignments are no expressions
-	require.Error(t, err)
-	text = strings.Replace(text, "while (!(r0 = 0 + READ_ONCE(*x)))\n\t\tn++;", "do {\n\t\tr0 = READ_ONCE(*x);\n\t\tn++;\n\t} while (!r0);", 1)
-	test, err := Parse("wait", []byte(text))
-	require.NoError(t, err)
-	_, err = Run(context.Background(), test, Options{})
-	require.ErrorIs(t, err, ErrUnboundedLoop)
-	for unroll := 1; unroll < 4; unroll++ {
-		r := run(t, test, Options{Unroll: unroll})
-		require.Equal(t, Always, r.Verdict)
-		require.EqualValues(t, unroll+1, r.Executions)
+	for _, loop := range []string{
+		"while (!(r0 = READ_ONCE(*x)))\n\t\tn++;",
+		"do {\n\t\tr0 = READ_ONCE(*x);\n\t\tn++;\n\t} while (!r0);",
+		"while (1) {\n\t\tr0 = READ_ONCE(*x);\n\t\tif (r0)\n\t\t\tbreak;\n\t}",
+		"for (;;)\n\t\tif ((r0 = READ_ONCE(*x)) != 0)\n\t\t\treturn;",
+		"for (r0 = 0; !r0; r0 = READ_ONCE(*x))\n\t\t;",
+	} {
+		test, err := Parse("wait", []byte("C wait\n{}\nP0(int *x)\n{\n\tWRITE_ONCE(*x, 1);\n}\n"+
+			"P1(int *x)\n{\n\tint r0 = 0;\n\tint n = 0;\n\t"+loop+"\n}\nforall (1:r0=1)\n"))
+		require.NoError(t, err, loop)
+		_, err = Run(context.Background(), test, Options{})
+		require.ErrorIs(t, err, ErrUnboundedLoop, loop)
+		for unroll := 1; unroll < 4; unroll++ {
+			r := run(t, test, Options{Unroll: unroll})
+			require.Equal(t, Always, r.Verdict, loop)
+			require.EqualValues(t, unroll+1, r.Executions, loop)
+		}
 	}
 }
 

@@ -236,7 +236,7 @@ func (p *parser) parseDeclaration() ([]stmt, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := p.skipType(); err != nil { // int r1 __maybe_unused
+		if err := p.skipType(); err != nil { // int r1 __attribute__((unused))
 			return nil, err
 		}
 		r := p.local(name)
@@ -293,7 +293,7 @@ func (p *parser) parseSimple() ([]stmt, error) {
 		}
 		return p.assign(target, binaryExpr(op, target, constExpr(1, pos), pos), pos)
 	}
-	target, err := p.parseExpr()
+	target, err := p.parseConditional()
 	if err != nil {
 		return nil, err
 	}
@@ -379,7 +379,7 @@ func (p *parser) parseCallStatement() (out []stmt, ok bool, err error) {
 // expression.
 func isExprForm(f primForm) bool {
 	switch f {
-	case primLoad, primRMW, primTryLock, primIsLocked, primSrcuLock, primCondLoad, primInit:
+	case primLoad, primRMW, primTryLock, primIsLocked, primSrcuLock, primCondLoad, primInit, primTryCompare:
 		return true
 	}
 	return false

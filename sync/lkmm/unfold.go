@@ -367,12 +367,16 @@ func (u *unfolder) loop(s *stmt) error {
 		if err := u.checkBound(s, round, open); err != nil {
 			return err
 		}
+		asked := u.used
 		left, err := u.loopRound(s)
 		if err != nil {
 			return err
 		}
 		if left {
 			break
+		}
+		if endless(s) && u.used > asked { // only a jump can end it
+			open++
 		}
 	}
 	if u.leaves != jumpReturn {
@@ -388,20 +392,26 @@ func (u *unfolder) loopCondition(s *stmt) (again, known bool, err error) {
 	if s.val == nil {
 		return true, true, nil
 	}
+	asked := u.used
 	v, err := u.eval(s.val)
 	if err != nil {
 		return false, false, err
 	}
-	_, known = u.path.syms.known(v.sym)
 	u.ctrl = u.ctrl.union(v.deps)
-	if !known && u.opt.Unroll == 0 {
-		return false, false, u.fail(s.pos, ErrUnboundedLoop)
-	}
-	return u.decide(v), known, nil
+	again = u.decide(v)
+	return again, u.used == asked, nil
+}
+
+// endless says whether a loop's condition always holds.
+func endless(s *stmt) bool {
+	return s.val == nil || s.val.kind == exprConst && s.val.value != 0
 }
 
 // checkBound ends loops that run too long.
 func (u *unfolder) checkBound(s *stmt, round, open int) error {
+	if open > 0 && u.opt.Unroll == 0 {
+		return u.fail(s.pos, ErrUnboundedLoop)
+	}
 	if open > u.opt.Unroll {
 		return errCut
 	}

@@ -21,6 +21,10 @@ func (u *unfolder) eval(e *expr) (depValue, error) {
 		return u.evalBinary(e)
 	case exprCond:
 		return u.evalCond(e)
+	case exprAssign:
+		v, err := u.eval(e.a)
+		u.env[e.reg] = v
+		return v, err
 	}
 	return u.evalAccess(e)
 }
@@ -216,10 +220,13 @@ func (u *unfolder) modify(e *expr, at int, old, b, c depValue) (val, result depV
 	case rmwCompare:
 		same := depValue{sym: syms.binary(opEq, old.sym, b.sym)}
 		return c, old, u.decideAt(same, at)
-	case rmwAddUnless:
+	case rmwAddUnless, rmwFetchAddUnless:
 		differ := depValue{sym: syms.binary(opNe, old.sym, c.sym)}
 		done = u.decideAt(differ, at)
 		result = depValue{syms.constant(boolValue(done)), old.deps.union(c.deps)}
+		if e.rmw == rmwFetchAddUnless {
+			result = old
+		}
 		return depValue{syms.binary(opAdd, old.sym, b.sym), old.deps.union(b.deps)}, result, done
 	}
 	val = depValue{syms.binary(e.op, old.sym, b.sym), old.deps.union(b.deps)}
