@@ -186,3 +186,28 @@ func TestOrderingsAreNeeded(t *testing.T) {
 		require.Equal(t, Sometimes, verdict, "%s: %q for %q", c.file, c.weak, c.strong)
 	}
 }
+
+// TestFlags: what the model complains about.
+func TestFlags(t *testing.T) {
+	for body, want := range map[string]string{
+		"spin_lock(l); spin_unlock(l);":                                                 "",
+		"spin_unlock(l);":                                                               "unmatched-unlock",
+		"spin_lock(l); spin_unlock(l); spin_unlock(l);":                                 "unmatched-unlock",
+		"spin_lock(l); spin_unlock(l); int r0 = READ_ONCE(*l);":                         "mixed-lock-accesses",
+		"spin_lock(y); spin_unlock(y);":                                                 "lock-final",
+		"rcu_read_lock();":                                                              "unmatched-rcu-lock",
+		"rcu_read_unlock();":                                                            "unmatched-rcu-unlock",
+		"rcu_read_lock(); rcu_read_lock(); rcu_read_unlock();":                          "unmatched-rcu-lock",
+		"rcu_read_lock(); synchronize_srcu(s); rcu_read_unlock();":                      "invalid-sleep",
+		"int r0 = srcu_read_lock(s);":                                                   "unmatched-srcu-lock",
+		"srcu_read_unlock(s, 0);":                                                       "unmatched-srcu-unlock",
+		"int r0 = srcu_read_lock(s); srcu_read_unlock(s, r0 + 1);":                      "srcu-bad-value-match",
+		"int r0 = srcu_read_lock(s); srcu_read_unlock(s, r0); srcu_read_unlock(s, r0);": "multiple-srcu-matches",
+		"*x = 1; WRITE_ONCE(*x, 2);":                                                    "mixed-accesses",
+		"*x = 1; barrier(); WRITE_ONCE(*x, 2);":                                         "",
+	} {
+		test, err := Parse("flags", []byte("C flags\n{}\nP0(int *x, int *y, spinlock_t *l, struct srcu_struct *s)\n{\n"+body+"\n}\nexists (y=0)\n"))
+		require.NoError(t, err, body)
+		require.Equal(t, want, strings.Join(run(t, test, Options{}).Flags, " "), body)
+	}
+}
