@@ -97,6 +97,21 @@ func TestProgramErrors(t *testing.T) {
 	}
 }
 
+// TestTooManyPaths: what all threads together take is bounded.
+func TestTooManyPaths(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("C paths\n{}\n")
+	for i := range maxCPUs {
+		fmt.Fprintf(&text, "P%d(int *x)\n{\n%s}\n", i, strings.Repeat("\tif (READ_ONCE(*x))\n\t\tWRITE_ONCE(*x, 1);\n", 12))
+	}
+	test, err := Parse("paths", []byte(text.String()))
+	require.NoError(t, err)
+	_, err = Run(context.Background(), test, Options{})
+	require.ErrorIs(t, err, ErrTooLarge)
+	_, err = NewMachine(test, TSO, Options{})
+	require.ErrorIs(t, err, ErrTooLarge)
+}
+
 // TestUnroll: loops that wait are followed as far as asked, however they are
 // written.
 func TestUnroll(t *testing.T) {

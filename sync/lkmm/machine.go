@@ -91,11 +91,11 @@ func NewMachine(t *Test, arch Architecture, opt Options) (*Machine, error) {
 	}
 	p := &program{test: t, arch: arch, cells: newCells(t)}
 	m := &Machine{prog: p}
-	for i := range t.Threads {
-		paths, err := unfold(t, i, opt.Model, &opt)
-		if err != nil {
-			return nil, err
-		}
+	all, err := unfoldAll(context.Background(), t, &opt)
+	if err != nil {
+		return nil, err
+	}
+	for i, paths := range all {
 		if err := supported(t, paths); err != nil {
 			return nil, err
 		}

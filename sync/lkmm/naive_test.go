@@ -1,6 +1,7 @@
 package lkmm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sort"
@@ -128,12 +129,9 @@ var errTooMany = errors.New("too many candidate executions")
 func naiveRun(t *Test, opt Options) (*naive, error) {
 	opt = opt.withDefaults()
 	n := &naive{t: t, m: opt.Model, drop: opt.Without, out: map[string]int64{}}
-	all := make([][]path, len(t.Threads))
-	for i := range t.Threads {
-		var err error
-		if all[i], err = unfold(t, i, opt.Model, &opt); err != nil {
-			return nil, err
-		}
+	all, err := unfoldAll(context.Background(), t, &opt)
+	if err != nil {
+		return nil, err
 	}
 	n.choosePaths(all)
 	if n.tries > maxTries {

@@ -18,12 +18,9 @@ type engine struct {
 
 // newEngine unfolds a test.
 func newEngine(ctx context.Context, t *Test, opt Options) (*engine, error) {
-	paths := make([][]path, len(t.Threads))
-	for i := range t.Threads {
-		var err error
-		if paths[i], err = unfold(t, i, opt.Model, &opt); err != nil {
-			return nil, err
-		}
+	paths, err := unfoldAll(ctx, t, &opt)
+	if err != nil {
+		return nil, err
 	}
 	e := &engine{test: t, opt: opt, cells: newCells(t)}
 	a, err := analyse(ctx, e.cells, paths)

@@ -1,6 +1,7 @@
 package lkmm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -30,9 +31,16 @@ type unfolder struct {
 	path   path
 	env    []depValue
 	ctrl   bitset
-	steps  int  // in this walk
-	total  int  // in all walks
+	steps  int // in this walk
+	work   *unfoldWork
 	leaves jump // break, continue or return under way
+}
+
+// unfoldWork bounds what unfolding all threads of a test takes.
+type unfoldWork struct {
+	ctx    context.Context
+	steps  int // statements and expressions executed
+	events int // of all paths
 }
 
 // jump is a transfer of control on its way to its target.
@@ -46,20 +54,38 @@ const (
 )
 
 // maxSteps bounds the statements and expressions that one walk executes,
-// maxTotalSteps those of all walks of a thread.
+// maxTotalSteps those of all walks of all threads, maxPathEvents the events of
+// all paths.
 const (
 	maxSteps      = 100_000
-	maxTotalSteps = 5_000_000
+	maxTotalSteps = 10_000_000
+	maxPathEvents = 1 << 18
 )
 
+// unfoldAll gives all paths of all threads.
+func unfoldAll(ctx context.Context, t *Test, opt *Options) ([][]path, error) {
+	work := &unfoldWork{ctx: ctx}
+	out := make([][]path, len(t.Threads))
+	for i := range out {
+		var err error
+		if out[i], err = unfold(t, i, opt, work); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // unfold gives all paths of a thread.
-func unfold(t *Test, thread int, m *Model, opt *Options) ([]path, error) {
-	u := &unfolder{test: t, thread: &t.Threads[thread], model: m, opt: opt, gaps: t.hasMembarrier()}
+func unfold(t *Test, thread int, opt *Options, work *unfoldWork) ([]path, error) {
+	u := &unfolder{test: t, thread: &t.Threads[thread], model: opt.Model, opt: opt, gaps: t.hasMembarrier(), work: work}
 	var out []path
 	walks := 0
 	for more := true; more; more = u.nextDecisions() {
 		if walks++; walks > 16*opt.MaxPaths {
 			return nil, u.fail(Pos{}, fmt.Errorf("%w: more than %d walks", ErrTooLarge, 16*opt.MaxPaths))
+		}
+		if work.ctx.Err() != nil {
+			return nil, context.Cause(work.ctx)
 		}
 		err := u.walk()
 		if errors.Is(err, errCut) {
@@ -70,6 +96,9 @@ func unfold(t *Test, thread int, m *Model, opt *Options) ([]path, error) {
 		}
 		if out = append(out, u.path); len(out) > opt.MaxPaths {
 			return nil, u.fail(Pos{}, fmt.Errorf("%w: more than %d paths", ErrTooLarge, opt.MaxPaths))
+		}
+		if work.events += len(u.path.events); work.events > maxPathEvents {
+			return nil, u.fail(Pos{}, fmt.Errorf("%w: more than %d events on all paths", ErrTooLarge, maxPathEvents))
 		}
 	}
 	return out, nil
@@ -220,8 +249,8 @@ func (u *unfolder) block(list []stmt) error {
 // step counts what is executed.
 func (u *unfolder) step(pos Pos) error {
 	u.steps++
-	u.total++
-	if u.steps > maxSteps || u.total > maxTotalSteps {
+	u.work.steps++
+	if u.steps > maxSteps || u.work.steps > maxTotalSteps {
 		return u.fail(pos, fmt.Errorf("%w: more than %d statements executed", ErrTooLarge, maxSteps))
 	}
 	if u.path.syms.tooHeavy {
