@@ -174,10 +174,7 @@ func litmusFiles(args []string) ([]string, error) {
 	var out []string
 	for _, arg := range args {
 		info, err := os.Stat(arg)
-		if err != nil {
-			return nil, err
-		}
-		if !info.IsDir() {
+		if err != nil || !info.IsDir() { // judging it tells what is wrong
 			out = append(out, arg)
 			continue
 		}
