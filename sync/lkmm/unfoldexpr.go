@@ -130,7 +130,7 @@ func (u *unfolder) tryLock(addr depValue, pos Pos) (depValue, error) {
 		return out, nil
 	}
 	u.path.events[r].order = orderAcquire
-	u.path.events[r].flags = flagLKR | flagAtomic
+	u.path.events[r].flags = flagLKR
 	return u.constant(1), u.writeHalf(r, addr, u.constant(1), orderOnce, flagLKW, pos)
 }
 
@@ -207,7 +207,23 @@ func (u *unfolder) evalRMW(e *expr, addr depValue) (depValue, error) {
 	if !done {
 		return result, nil
 	}
-	return result, u.finishRMW(e, before, r, addr, val)
+	outer := u.ctrl
+	u.ctrl = u.ctrl.union(comparedWith(e, b, c))
+	err = u.finishRMW(e, before, r, addr, val)
+	u.ctrl = outer
+	return result, err
+}
+
+// comparedWith are the reads that the value comes from which decides whether
+// the operation writes: they control its write, and nothing after it.
+func comparedWith(e *expr, b, c depValue) bitset {
+	switch e.rmw {
+	case rmwCompare:
+		return b.deps
+	case rmwAddUnless, rmwFetchAddUnless:
+		return c.deps
+	}
+	return bitset{}
 }
 
 // modify computes what an atomic operation that starts with event at writes and
@@ -231,7 +247,7 @@ func (u *unfolder) modify(e *expr, at int, old, b, c depValue) (val, result depV
 	}
 	val = depValue{syms.binary(e.op, old.sym, b.sym), old.deps.union(b.deps)}
 	if e.rmw == rmwFetch {
-		return val, old, true
+		return val, depValue{old.sym, val.deps}, true
 	}
 	return val, val, true
 }
