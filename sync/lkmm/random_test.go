@@ -326,6 +326,16 @@ func TestBarriersNeverAddStates(t *testing.T) {
 				require.True(t, allowed[s], "%s adds %q\n%s", fence, s, g.text())
 			}
 		}
+		for arch := range numArchitectures {
+			reached, err := Reachable(context.Background(), before, arch, Options{})
+			require.NoError(t, err)
+			free := stateSet(before, reached)
+			reached, err = Reachable(context.Background(), after, arch, Options{})
+			require.NoError(t, err)
+			for s := range stateSet(after, reached) {
+				require.True(t, free[s], "%s: %s adds %q\n%s", arch, fence, s, g.text())
+			}
+		}
 	})
 }
 
