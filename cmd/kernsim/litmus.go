@@ -74,7 +74,7 @@ search for the condition alone; states and witnesses are then not all counted.`,
 	flags.StringVar(&f.machine, "machine", "", "also run the tests on simulated CPUs (tso, weak): print how many of the states they reach, and a run to the condition")
 	flags.StringSliceVar(&f.without, "without", nil, "leave out axioms: coherence, atomicity, happens-before, propagation, rcu, plain-coherence")
 	flags.IntVar(&f.unroll, "unroll", 0, "follow loops that wait for other threads for this many rounds")
-	flags.Int64Var(&f.limit, "limit", 300_000, "executions counted of a test, 0 for all")
+	flags.Int64Var(&f.limit, "limit", 100_000, "executions counted of a test, 0 for all")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "time for a test, 0 for no limit")
 	flags.IntVarP(&f.jobs, "jobs", "j", defaultJobs(), "tests judged at the same time")
 	cmd.MarkFlagsMutuallyExclusive("json", "states")
