@@ -207,23 +207,7 @@ func (u *unfolder) evalRMW(e *expr, addr depValue) (depValue, error) {
 	if !done {
 		return result, nil
 	}
-	outer := u.ctrl
-	u.ctrl = u.ctrl.union(comparedWith(e, b, c))
-	err = u.finishRMW(e, before, r, addr, val)
-	u.ctrl = outer
-	return result, err
-}
-
-// comparedWith are the reads that the value comes from which decides whether
-// the operation writes: they control its write, and nothing after it.
-func comparedWith(e *expr, b, c depValue) bitset {
-	switch e.rmw {
-	case rmwCompare:
-		return b.deps
-	case rmwAddUnless, rmwFetchAddUnless:
-		return c.deps
-	}
-	return bitset{}
+	return result, u.finishRMW(e, before, r, addr, val)
 }
 
 // modify computes what an atomic operation that starts with event at writes and
