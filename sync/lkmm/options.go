@@ -19,7 +19,8 @@ type Options struct {
 	Workers int
 
 	// MaxExecutions stops counting when a test has more executions than this;
-	// its verdict is then found as with VerdictOnly. 0 means no limit.
+	// what is missing for its verdict is then found as with VerdictOnly. 0
+	// means no limit.
 	MaxExecutions int64
 
 	// MaxRounds bounds the rounds of a loop with a known bound (default 1000),

@@ -84,6 +84,7 @@ func TestWorkersAgree(t *testing.T) {
 		require.Equal(t, one.Verdict, run(t, test, Options{VerdictOnly: true}).Verdict, test.Name)
 		if one.Executions > 2 {
 			limited := run(t, test, Options{MaxExecutions: 2})
+			require.Equal(t, limited, run(t, test, Options{MaxExecutions: 2, Workers: 3}), test.Name)
 			require.Equal(t, one.Verdict, limited.Verdict, test.Name)
 			require.False(t, limited.Complete)
 		}
