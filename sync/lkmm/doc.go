@@ -58,7 +58,8 @@
 //     that take all their locks count. If none does, the verdict is DEADLOCK.
 //   - An if controls what is in its branches, not what comes after it, unless
 //     a branch leaves the loop or the thread. A condition that does not depend
-//     on memory is no dependency.
+//     on memory is no dependency. A read that stands in the condition passes on
+//     what its address depends on. What cmpxchg() compares with is no control.
 //   - Dependencies are those of the text, as the model's tools see them: no
 //     compiler is modelled. "r1 ^ r1" carries a dependency.
 //   - A data race is two accesses of different threads, one of them plain, one

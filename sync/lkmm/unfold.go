@@ -341,12 +341,13 @@ func (u *unfolder) srcuUnlock(addr, val depValue, pos Pos) error {
 // branch executes an if. Its condition controls the branches; where one of
 // them may jump, also what comes after.
 func (u *unfolder) branch(s *stmt) error {
+	start := len(u.path.events)
 	v, err := u.eval(s.val)
 	if err != nil {
 		return err
 	}
 	before := u.ctrl
-	u.ctrl = u.ctrl.union(v.deps)
+	u.control(v, start)
 	list := s.alt
 	if u.decide(v) {
 		list = s.body
@@ -358,6 +359,19 @@ func (u *unfolder) branch(s *stmt) error {
 		u.ctrl = before
 	}
 	return nil
+}
+
+// control makes what follows depend on a condition: on the reads that it comes
+// from, and, for reads that stand in the condition itself, from event start on,
+// also on those that their address comes from.
+func (u *unfolder) control(v depValue, start int) {
+	ctrl := v.deps
+	v.deps.each(func(i int) {
+		if i >= start {
+			ctrl = ctrl.union(u.path.events[i].addrDeps)
+		}
+	})
+	u.ctrl = u.ctrl.union(ctrl)
 }
 
 // jumps says whether a list of statements may leave itself.
@@ -421,12 +435,12 @@ func (u *unfolder) loopCondition(s *stmt) (again, known bool, err error) {
 	if s.val == nil {
 		return true, true, nil
 	}
-	asked := u.used
+	asked, start := u.used, len(u.path.events)
 	v, err := u.eval(s.val)
 	if err != nil {
 		return false, false, err
 	}
-	u.ctrl = u.ctrl.union(v.deps)
+	u.control(v, start)
 	again = u.decide(v)
 	return again, u.used == asked, nil
 }
