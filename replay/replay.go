@@ -76,6 +76,7 @@ var kinds = []kind{
 	{"objects", hasObjects, Objects, true},
 	{"litmus", hasLitmus, Litmus, false},
 	{"sched", hasSched, Sched, false},
+	{"switches", hasSwitches, Switches, false},
 }
 
 // wanted says whether Options.Model asks for the kind.

@@ -84,7 +84,7 @@ func TestSchedReplayNotices(t *testing.T) {
 		{"sched-cfs-wakeup-1cpu", "GENTLE_FAIR_SLEEPERS", "NO_GENTLE_FAIR_SLEEPERS"},
 		{"sched-cfs-wakeup-1cpu", "START_DEBIT", "NO_START_DEBIT"},
 		{"sched-cfs-wakeup-1cpu", " LAST_BUDDY", " NO_LAST_BUDDY"},
-		{"sched-cfs-wakeup-1cpu", "ALT_PERIOD", "NO_ALT_PERIOD"},
+		{"sched-cfs-groups-1cpu-many", "ALT_PERIOD", "NO_ALT_PERIOD"},
 		{"sched-cfs-groups-1cpu-many", "BASE_SLICE", "NO_BASE_SLICE"},
 		{"sched-eevdf-wakeup-1cpu", "RUN_TO_PARITY", "NO_RUN_TO_PARITY"},
 		{"sched-eevdf-wakeup-1cpu", "DELAY_DEQUEUE", "NO_DELAY_DEQUEUE"},

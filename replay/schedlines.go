@@ -148,7 +148,6 @@ type schedLine struct {
 	consumed bool
 	from, to int32 // its fields in schedTrace.vals
 	state    sched.State
-	hasState bool
 }
 
 type schedVal struct {
@@ -327,9 +326,8 @@ func taskState(text string) (s sched.State) {
 type schedEvent uint8
 
 const (
-	eventNone schedEvent = iota
 	// Tracepoints.
-	evSwitch
+	evSwitch schedEvent = iota + 1
 	evStatRuntime
 	evStatWait
 	evStatSleep

@@ -20,7 +20,6 @@ type entity struct {
 	delayed    bool   // EEVDF: asleep, but still queued until its lag is spent
 	relDead    bool   // EEVDF: deadline is relative to vruntime
 	custom     bool   // EEVDF: sliceNS was asked for by the task
-	waitStart  uint64 // of a task: rq clock since when it waits, 0 if it does not
 	runnableWt uint64 // runnable_weight: tasks below a group's entity
 	avg        loadAvg
 }
@@ -53,8 +52,6 @@ type cfsQueue struct {
 	propRunnable int64 // the runnable sum to take over
 	tgContrib    uint64
 
-	onList                       bool
-	leafPrev, leafNext           QueueID // the CPU's list of queues with load, children first
 	runtimeEnabled               bool
 	throttled                    bool
 	throttleCount                int32

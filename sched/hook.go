@@ -183,12 +183,3 @@ func (m *Machine) traceStat(k TraceKind, rq *runQueue, t TaskID, delta, vrun uin
 	m.event = TraceEvent{Kind: k, CPU: rq.cpu, Time: rq.clock, Task: t, Next: NoTask, Delta: delta, Vrun: vrun}
 	m.hooks.Trace(&m.event)
 }
-
-// traceWake reports a wakeup tracepoint.
-func (m *Machine) traceWake(k TraceKind, rq *runQueue, t TaskID) {
-	if m.hooks.Trace == nil {
-		return
-	}
-	m.event = TraceEvent{Kind: k, CPU: rq.cpu, Time: rq.clock, Task: t, Next: NoTask, To: m.tasks[t].cpu}
-	m.hooks.Trace(&m.event)
-}

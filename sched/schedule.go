@@ -241,7 +241,7 @@ func (e *AdmissionError) Error() string {
 
 // percent prints a bandwidth as per cent of a CPU with two decimals.
 func percent(bw uint64) string {
-	n := bw * 10000 >> bwShift
+	n := (bw*10000 + bwUnit/2) >> bwShift
 	digits := []byte{byte('0' + n/10%10), byte('0' + n%10)}
 	whole := n / 100
 	var buf [20]byte

@@ -305,8 +305,7 @@ func (s *Sim) handle(e *simTimer) {
 			s.at(s.now+s.m.tun.RTPeriodNS, simRT, 0, 0)
 		}
 	case simDL:
-		s.clock(s.m.tasks[e.id].cpu)
-		s.m.dlTimer(s.m.rqOfTask(TaskID(e.id)), TaskID(e.id))
+		s.replenish(TaskID(e.id), e.at)
 	case simInactive:
 		if t := TaskID(e.id); s.m.tasks[t].dl.inactive == e.at {
 			s.clock(s.m.tasks[t].cpu)
@@ -314,6 +313,21 @@ func (s *Sim) handle(e *simTimer) {
 		}
 	case simIRQ:
 		s.interrupt(int(e.id))
+	}
+}
+
+// replenish is the timer of a deadline task or, by the idle task, of a CPU's
+// fair server; one that was set anew or stopped fires for nothing.
+func (s *Sim) replenish(t TaskID, at uint64) {
+	task := &s.m.tasks[t]
+	if task.dl.timer == 0 || task.dl.timer > at {
+		return
+	}
+	s.clock(task.cpu)
+	if rq := &s.m.rqs[task.cpu]; t == rq.idle {
+		s.m.serverTimer(rq)
+	} else {
+		s.m.dlTimer(rq, t)
 	}
 }
 
