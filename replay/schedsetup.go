@@ -76,7 +76,7 @@ func scanSched(t *schedTrace) *schedScan {
 		s.bandwidth(int32(i), l)
 		switch l.event {
 		case entry(sched.PointDequeueTaskFair), entry(sched.PointDequeueTaskRT), entry(sched.PointDequeueTaskDL):
-			if t.val(l, keyFlags)&sched.DequeueSleep != 0 {
+			if t.val(l, keyFlags)&(sched.DequeueSleep|sched.DequeueDelayed) == sched.DequeueSleep {
 				sleeping[t.pid(l, keyPid)] = int32(i)
 			}
 		case evSwitch:
