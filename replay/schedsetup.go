@@ -365,6 +365,9 @@ func (r *schedReplay) seed() {
 	})
 	for _, o := range list {
 		id := r.entityOfObject(o)
+		if id < 0 {
+			continue // a group that a broken line invents
+		}
 		r.takeEntity(id, &r.t.lines[o.line], true)
 		q := r.scan.queues[o.queue]
 		r.k.Seed(id, q != nil && q.curr == o.addr)
