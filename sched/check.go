@@ -37,9 +37,10 @@ func (m *Machine) Check() error {
 
 // queueSums is what a queue counts of its entities.
 type queueSums struct {
-	entities, tasks, runnable uint32
-	weight, load              uint64
-	avg                       int64
+	entities, idleEntities     uint32
+	tasks, runnable, idleTasks uint32
+	weight, load               uint64
+	avg                        int64
 }
 
 func (m *Machine) checkQueue(q *cfsQueue, members []EntityID) error {
@@ -57,7 +58,8 @@ func (m *Machine) checkQueue(q *cfsQueue, members []EntityID) error {
 	if err := m.checkTree(q, linked); err != nil {
 		return err
 	}
-	got := queueSums{entities: q.nrRunning, tasks: q.hNrQueued, runnable: q.hNrRunning, weight: q.load.weight, load: q.avgLoad, avg: q.avgVruntime}
+	got := queueSums{entities: q.nrRunning, idleEntities: q.idleNrRunning, tasks: q.hNrQueued, runnable: q.hNrRunning,
+		idleTasks: q.idleHNrRunning, weight: q.load.weight, load: q.avgLoad, avg: q.avgVruntime}
 	if got != s {
 		return fmt.Errorf("it counts %+v, its entities are %+v", got, s)
 	}
@@ -71,15 +73,20 @@ func (m *Machine) addSums(s *queueSums, q *cfsQueue, id EntityID) {
 	e := &m.ents[id]
 	s.entities++
 	s.weight += e.load.weight
-	switch {
-	case !e.isTask():
-		s.tasks += m.queues[e.myQ].hNrQueued
-		s.runnable += m.queues[e.myQ].hNrRunning
-	case e.delayed:
+	s.idleEntities += b2u(m.isIdle(e))
+	if e.isTask() {
 		s.tasks++
-	default:
-		s.tasks++
-		s.runnable++
+		s.runnable += b2u(!e.delayed)
+		s.idleTasks += b2u(m.isIdle(e))
+	} else {
+		below := &m.queues[e.myQ]
+		s.tasks += below.hNrQueued
+		s.runnable += below.hNrRunning
+		if below.idle {
+			s.idleTasks += below.hNrQueued
+		} else {
+			s.idleTasks += below.idleHNrRunning
+		}
 	}
 	if m.prof.EEVDF && q.curr != id {
 		s.load += e.weight()

@@ -26,6 +26,14 @@ func newEEVDF(t require.TestingT, p Profile) *eevdfRun {
 	return &eevdfRun{Machine: m, k: m.Kernel()}
 }
 
+// must stops a test at an error; looking first keeps benchmarks free of what
+// require costs.
+func must(t require.TestingT, err error) {
+	if err != nil {
+		require.NoError(t, err)
+	}
+}
+
 func (r *eevdfRun) class() *eevdf { return r.fair.(*eevdf) }
 
 // pass lets time go by.
@@ -44,15 +52,15 @@ func (r *eevdfRun) add(t require.TestingT, nice int) TaskID {
 }
 
 func (r *eevdfRun) ready(t require.TestingT, id TaskID, flags int) {
-	require.NoError(t, r.k.Enqueue(id, flags))
-	require.NoError(t, r.k.CheckPreempt(id, 0))
+	must(t, r.k.Enqueue(id, flags))
+	must(t, r.k.CheckPreempt(id, 0))
 }
 
 // tick is the timer interrupt after a time.
 func (r *eevdfRun) tick(t require.TestingT, ns uint64) {
 	r.pass(ns)
 	if r.rqs[0].curr != r.rqs[0].idle {
-		require.NoError(t, r.k.Tick(0))
+		must(t, r.k.Tick(0))
 	}
 	r.preempt()
 }
@@ -72,7 +80,7 @@ func (r *eevdfRun) block(t require.TestingT) {
 	}
 	r.k.SetState(id, StateInterruptible)
 	_, err := r.k.Dequeue(id, DequeueSleep|DequeueNoClock)
-	require.NoError(t, err)
+	must(t, err)
 	r.sleep = append(r.sleep, id)
 	r.k.Schedule(0)
 }
@@ -189,7 +197,7 @@ func TestEEVDFAgainstNaiveTwin(t *testing.T) {
 					require.NoError(t, err)
 					groups = append(groups, g)
 				}
-				for range rapid.IntRange(1, 60).Draw(t, "steps") {
+				for range rapid.IntRange(1, 80).Draw(t, "steps") {
 					r.randomStep(t, groups)
 					require.NoError(t, r.Check())
 					r.checkSums(t)
@@ -205,7 +213,7 @@ func (r *eevdfRun) randomStep(t *rapid.T, groups []GroupID) {
 	r.pass(rapid.Uint64Range(0, 3*msec).Draw(t, "time"))
 	curr := r.rqs[0].curr
 	runs := curr != r.rqs[0].idle
-	switch op := rapid.IntRange(0, 9).Draw(t, "op"); {
+	switch op := rapid.IntRange(0, 12).Draw(t, "op"); {
 	case op == 0 && len(r.tasks) < 12:
 		id := r.add(t, rapid.IntRange(MinNice, MaxNice).Draw(t, "nice"))
 		require.NoError(t, r.k.MoveTask(id, rapid.SampledFrom(groups).Draw(t, "group")))
@@ -228,6 +236,14 @@ func (r *eevdfRun) randomStep(t *rapid.T, groups []GroupID) {
 	case op == 8 && len(r.tasks) > 1:
 		id := TaskID(rapid.IntRange(1, len(r.tasks)-1).Draw(t, "task"))
 		require.NoError(t, r.k.MoveTask(id, rapid.SampledFrom(groups).Draw(t, "group")))
+	case op == 9 && len(groups) > 1:
+		g := rapid.SampledFrom(groups[1:]).Draw(t, "group")
+		quota := rapid.SampledFrom([]int64{-1, 1000, 3000}).Draw(t, "quota")
+		require.NoError(t, r.k.SetMax(g, quota, 10_000, 0))
+	case op == 10 && len(groups) > 1:
+		r.k.PeriodTimer(rapid.SampledFrom(groups[1:]).Draw(t, "group"), 1)
+	case op == 11 && len(groups) > 1:
+		require.NoError(t, r.k.SetIdle(rapid.SampledFrom(groups[1:]).Draw(t, "group"), rapid.Bool().Draw(t, "idle")))
 	case runs:
 		require.NoError(t, r.k.Tick(0))
 	}

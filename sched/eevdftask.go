@@ -210,29 +210,40 @@ func (e *eevdf) pickNext(rq *runQueue, prev TaskID) TaskID {
 // pickTask chooses a fair task (pick_task_fair). A delayed entity that would be
 // picked has spent its lag: it leaves, and the choice begins again.
 func (e *eevdf) pickTask(rq *runQueue) TaskID {
-	root := &e.queues[rq.root]
-	for q := root; q.nrRunning > 0; {
+	// Each new beginning takes an entity away: more are only in queues that a
+	// replay took over from a broken trace.
+	for range e.ents {
+		t, again := e.pickDown(rq)
+		if !again {
+			return t
+		}
+	}
+	return NoTask
+}
+
+// pickDown chooses an entity on each level; again says that one left its queue
+// instead.
+func (e *eevdf) pickDown(rq *runQueue) (t TaskID, again bool) {
+	for q := &e.queues[rq.root]; q.nrRunning > 0; {
 		if e.running(q) >= 0 {
 			e.updateCurr(q)
 		}
 		if e.checkRuntime(q) {
-			q = root
-			continue
+			return NoTask, true
 		}
 		se := e.pickEntity(q, None)
 		switch {
 		case se < 0:
-			return NoTask
+			return NoTask, false
 		case e.ents[se].delayed:
 			e.dequeueEntities(rq, se, DequeueSleep|DequeueDelayed)
-			q = root
+			return NoTask, true
 		case e.ents[se].isTask():
-			return e.ents[se].task
-		default:
-			q = &e.queues[e.ents[se].myQ]
+			return e.ents[se].task, false
 		}
+		q = &e.queues[e.ents[se].myQ]
 	}
-	return NoTask
+	return NoTask, false
 }
 
 // pickEntity chooses an entity of a queue: its next buddy if that is eligible

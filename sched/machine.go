@@ -151,6 +151,9 @@ func (m *Machine) CPUs() int { return len(m.rqs) }
 // below it.
 func (m *Machine) Tasks() int { return len(m.tasks) }
 
+// Profile is the kernel that the machine models.
+func (m *Machine) Profile() Profile { return m.prof }
+
 // Tunables gives the values in use.
 func (m *Machine) Tunables() Tunables { return m.tun }
 
