@@ -76,6 +76,7 @@ var kinds = []kind{
 	{"objects", hasObjects, Objects, true},
 	{"litmus", hasLitmus, Litmus, false},
 	{"lockdep", hasLockdep, Lockdep, false},
+	{"locks", hasLocks, Locks, false},
 }
 
 // wanted says whether Options.Model asks for the kind.
