@@ -77,6 +77,7 @@ var kinds = []kind{
 	{"litmus", hasLitmus, Litmus, false},
 	{"lockdep", hasLockdep, Lockdep, false},
 	{"locks", hasLocks, Locks, false},
+	{"reports", hasReports, Reports, false},
 }
 
 // wanted says whether Options.Model asks for the kind.
