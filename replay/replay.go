@@ -78,6 +78,7 @@ var kinds = []kind{
 	{"lockdep", hasLockdep, Lockdep, false},
 	{"locks", hasLocks, Locks, false},
 	{"reports", hasReports, Reports, false},
+	{"rcu", hasRCU, RCU, false},
 }
 
 // wanted says whether Options.Model asks for the kind.
