@@ -266,7 +266,11 @@ func (s *Script) lockOf(kind lockKind, name string) *scriptLock {
 	class := kind.object + " " + className(name)
 	k := s.keys[class]
 	if k == 0 {
-		k = s.V.NewKey(Key{Name: class, Inner: kind.wait, Type: kind.typ})
+		label := class
+		if kind.object == "ww" {
+			label = "ww_lockdep_mutex"
+		}
+		k = s.V.NewKey(Key{Name: label, Inner: kind.wait, Type: kind.typ})
 		s.keys[class] = k
 	}
 	l := &scriptLock{id: s.V.NewLock(k, uint64(len(s.locks)+1)*64)}

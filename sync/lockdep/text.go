@@ -33,8 +33,12 @@ func (t *Task) name() string { return fmt.Sprintf("%s/%d", t.Comm, t.PID) }
 // handlers, hardirqs and softirqs enabled.
 func (t *Task) contexts() string {
 	return fmt.Sprintf("%s [HC%d[%d]:SC%d[%d]:HE%d:SE%d]", t.name(),
-		t.hardirqContext, t.hardirqContext, t.softirqContext, t.softirqContext+t.bhDisabled, bit(t.hardirqsOn), bit(t.softirqsOn))
+		t.hardirqContext, t.hardirqContext, t.softirqContext, t.softirqCount(), bit(t.hardirqsOn), bit(t.softirqsOn))
 }
+
+// softirqCount is the softirq part of the preemption count: 2 for each
+// local_bh_disable, 1 for a handler.
+func (t *Task) softirqCount() int { return max(2*t.bhDisabled, t.softirqContext) }
 
 func bit(b bool) int {
 	if b {
@@ -125,7 +129,7 @@ func (w *text) classHeader(id ClassID, depth int) {
 		}
 		head := indent + "   " + b.String() + " at:"
 		w.line("%s", head)
-		w.trace(c.traces[b], len(head)+1)
+		w.trace(c.traces[b], len(head)+depth)
 	}
 	w.line("%s }", indent)
 	w.line("%s ... key      at: [<%016x>] %s", indent, w.v.keys[c.key].Addr, c.name)

@@ -43,7 +43,7 @@ func (s *Script) wwContextOp(op, name string) (*Report, error) {
 	case "ww_acquire_init":
 		k := s.keys["ww_acquire"]
 		if k == 0 {
-			k = s.V.NewKey(Key{Name: "ww_acquire"})
+			k = s.V.NewKey(Key{Name: "ww_lockdep_acquire"})
 			s.keys["ww_acquire"] = k
 		}
 		if c.lock != 0 {
