@@ -41,6 +41,8 @@ var commands = []func() *cobra.Command{
 	newLitmusCommand,
 	newSchedCommand,
 	newSchedtopCommand,
+	newOOMCommand,
+	newOvercommitCommand,
 }
 
 func main() {
