@@ -30,7 +30,6 @@ type naiveSlab struct {
 	addr uint64
 	node int
 	free []uint64
-	used int
 }
 
 func newNaive(c *Cache, pages PageSource, start func(uint64, uint32) uint32) *naiveCache {

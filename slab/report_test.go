@@ -32,9 +32,7 @@ type sample struct {
 	a     *Allocator
 	cpu   buddy.CPU
 	lines []string
-	// callers are the places that the text names, in order.
 	text  string
-	calls map[string]string
 	task  Task
 }
 
