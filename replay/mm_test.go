@@ -45,3 +45,32 @@ func TestMemoryTablesNotice(t *testing.T) {
 		require.False(t, rows[0].ExactAll(), c.file)
 	}
 }
+
+// TestSizeTables replays the tables of sizes: every row is the kernel's.
+func TestSizeTables(t *testing.T) {
+	rows, err := replay.Run(context.Background(), folder(t, "ksize"), replay.Options{})
+	require.NoError(t, err)
+	require.Len(t, rows, 1)
+	require.Greater(t, rows[0].Requests, 13_000)
+	require.True(t, rows[0].ExactAll(), rows[0].FirstDifference)
+}
+
+// TestSizeTablesNotice changes one cell of each table: the replay shows it.
+func TestSizeTablesNotice(t *testing.T) {
+	whole := folder(t, "ksize")
+	for _, c := range []struct{ file, old, new string }{
+		{"ksize.tsv", "\tkmalloc-16\t16\t", "\tkmalloc-16\t17\t"},
+		{"ksize-debug.tsv", "\tkmalloc-8\t", "\tkmalloc-9\t"},
+		{"kcaches.tsv", "\tkmalloc-96\t96\t96\t", "\tkmalloc-96\t96\t128\t"},
+		{"layout.tsv", "\talign0\t-\t1\t8\t", "\talign0\t-\t1\t16\t"},
+		{"slab_attrs.tsv", ":0000024\t24\t24\t170\t", ":0000024\t24\t24\t169\t"},
+		{"pages.tsv", "pages_given_back 0", "pages_given_back 1"},
+		{"vmalloc.tsv", "\t1536\t0\t-", "\t1537\t0\t-"},
+	} {
+		old := text(t, whole, c.file)
+		require.Contains(t, old, c.old, c.file)
+		rows, err := replay.Run(context.Background(), changed(t, whole, map[string]string{c.file: strings.Replace(old, c.old, c.new, 1)}), replay.Options{})
+		require.NoError(t, err)
+		require.Equal(t, rows[0].Requests-1, rows[0].Exact, c.file)
+	}
+}

@@ -184,6 +184,9 @@ func (p *objectCapture) replay(ctx context.Context, o Options) (*Result, error) 
 		r.res.differ(0, "at the end: "+err.Error())
 		r.res.count("broken invariants at the end")
 	}
+	if o.ObserveObjects != nil {
+		o.ObserveObjects(r.a)
+	}
 	return r.res, nil
 }
 

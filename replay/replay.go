@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/kernsim/kernsim/buddy"
+	"github.com/kernsim/kernsim/slab"
 	"github.com/kernsim/kernsim/trace"
 )
 
@@ -24,6 +25,9 @@ type Options struct {
 	// last; ns is the trace's time. It must not change the allocator.
 	Observe func(ns uint64, a *buddy.Allocator)
 	Samples int
+	// ObserveObjects, if set, sees the slab allocator after the last event of an
+	// object replay. It must not change it.
+	ObserveObjects func(a *slab.Allocator)
 }
 
 // ErrNothing says that a folder holds nothing that this package can replay.
@@ -73,7 +77,7 @@ type kind struct {
 
 var kinds = []kind{
 	{"pages", hasPages, Pages, false},
-	{"objects", hasObjects, Objects, true},
+	{"objects", hasObjects, Objects, false},
 	{"litmus", hasLitmus, Litmus, false},
 	{"sched", hasSched, Sched, false},
 	{"switches", hasSwitches, Switches, false},
@@ -83,6 +87,7 @@ var kinds = []kind{
 	{"rcu", hasRCU, RCU, false},
 	{"oom", hasOOM, OOM, false},
 	{"overcommit", hasOvercommit, Overcommit, false},
+	{"ksize", hasSizes, Sizes, false},
 }
 
 // wanted says whether Options.Model asks for the kind.

@@ -230,6 +230,7 @@ func (c *Cache) freeDebug(cpu buddy.CPU, id slabID, addr uint64) error {
 			return err
 		}
 	}
+	c.linkAlone(s, addr)
 	if err := c.freeProcessing(cpu, s, addr); err != nil {
 		c.fix("Object at %s not freed", c.ptr(addr))
 		return err
@@ -261,6 +262,15 @@ func (c *Cache) freeDebug(cpu buddy.CPU, id slabID, addr uint64) error {
 		c.discard(cpu, id)
 	}
 	return nil
+}
+
+// linkAlone makes the object a list of its own, as slab_free_freelist_hook does
+// before anything is checked: the free pointer of an object that is free already,
+// or what lies where an invalid one would have its free pointer, is lost.
+func (c *Cache) linkAlone(s *slabMeta, addr uint64) {
+	if at := addr + uint64(c.layout.Offset); at-s.addr+uint64(c.a.config.WordSize) <= uint64(len(s.mem)) {
+		c.writeFree(s, addr, 0)
+	}
 }
 
 // plainChecks finds what a kernel without consistency checks would not survive.

@@ -78,6 +78,15 @@ func (c *Config) Layout(p Params) (Layout, error) {
 	return c.open(&p, align, c.Debug.apply(p.Name, flags))
 }
 
+// LayoutAligned is like Layout, but the alignment is already that which a cache
+// got, as /sys/kernel/slab/CACHE/align shows it, and so are the flags.
+func (c *Config) LayoutAligned(p Params, align uint32) (Layout, error) {
+	if err := c.checkParams(&p); err != nil {
+		return Layout{}, err
+	}
+	return c.open(&p, align, p.Flags)
+}
+
 func (c *Config) checkParams(p *Params) error {
 	fail := func(format string, args ...any) error {
 		return &CreateError{p.Name, fmt.Sprintf(format, args...)}

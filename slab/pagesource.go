@@ -45,7 +45,10 @@ func (b BuddyPages) PageNode(pfn buddy.PFN) buddy.NodeID {
 // gives the block that was freed last of its order, else the next ones. It
 // never splits or joins blocks. For experiments that are not about pages.
 type LinearPages struct {
-	nodes []linearNode
+	// CPUNode is the node of each CPU, for requests that name none; empty puts
+	// all on node 0.
+	CPUNode []buddy.NodeID
+	nodes   []linearNode
 	// InUse is how many pages are given out now, MaxInUse the most there were.
 	InUse, MaxInUse uint64
 }
@@ -75,7 +78,10 @@ func NewLinearPages(nodes int, pages uint64) *LinearPages {
 }
 
 // AllocPages implements [PageSource].
-func (l *LinearPages) AllocPages(_ buddy.GFP, order buddy.Order, node buddy.NodeID, _ buddy.CPU) (buddy.PFN, error) {
+func (l *LinearPages) AllocPages(_ buddy.GFP, order buddy.Order, node buddy.NodeID, cpu buddy.CPU) (buddy.PFN, error) {
+	if node == buddy.NoNode && cpu >= 0 && int(cpu) < len(l.CPUNode) {
+		node = l.CPUNode[cpu]
+	}
 	if order < 0 || order >= buddy.MaxOrders || int(node) >= len(l.nodes) {
 		return 0, fmt.Errorf("slab: linear pages: order %d on node %d: out of range", order, node)
 	}

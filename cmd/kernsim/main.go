@@ -43,6 +43,8 @@ var commands = []func() *cobra.Command{
 	newSchedtopCommand,
 	newOOMCommand,
 	newOvercommitCommand,
+	newKsizeCommand,
+	newSlabinfoCommand,
 }
 
 func main() {
