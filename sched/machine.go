@@ -33,6 +33,7 @@ type Machine struct {
 	// dlNodes are the tasks' nodes in the trees of the deadline class.
 	dlNodes        []rbNode
 	rtPeriodActive bool        // the timer of the real-time budget runs
+	rtRunnable     int         // real-time tasks that are runnable, on all CPUs
 	wants          []timerWant // timers that the last steps started, if wantTimers
 	// wantTimers: somebody (a Sim) runs the timers.
 	wantTimers bool

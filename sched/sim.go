@@ -74,6 +74,7 @@ type Sim struct {
 	cpus   []simCPU
 	chans  []channel
 	steps  int // of programs since time moved last
+	events uint64
 	sink   func(*SimEvent)
 	event  SimEvent
 	failed error
@@ -175,6 +176,9 @@ func NewSim(cfg SimConfig) (*Sim, error) {
 
 // Machine is the simulation's machine, to look at.
 func (s *Sim) Machine() *Machine { return s.m }
+
+// Events is how much has happened so far: timers, wake-ups and switches.
+func (s *Sim) Events() uint64 { return s.events }
 
 // Now is the simulation's time in ns.
 func (s *Sim) Now() uint64 { return s.now }
@@ -282,6 +286,7 @@ func (s *Sim) fail(err error) {
 }
 
 func (s *Sim) handle(e *simTimer) {
+	s.events++
 	switch e.kind {
 	case simSegment:
 		if cpu := CPU(e.id); e.gen == s.cpus[cpu].gen {
@@ -417,6 +422,7 @@ func (s *Sim) schedule(cpu CPU, voluntary bool) {
 // switched notes a switch from one task to another.
 func (s *Sim) switched(cpu CPU, prev, next TaskID, voluntary bool) {
 	c := &s.cpus[cpu]
+	s.events++
 	c.gen++
 	c.since = s.now
 	idle := s.k.Idle(cpu)

@@ -319,5 +319,6 @@ func (k Kernel) SeedRT(t TaskID) {
 	e.queued = true
 	m.tasks[t].onRQ = queued
 	rq.rt.nrRunning++
+	m.rtRunnable++
 	m.rtCount(rq)
 }
