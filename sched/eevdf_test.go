@@ -423,8 +423,11 @@ func TestSmallestSliceCanBeStale(t *testing.T) {
 // gives it 50 ms of each second.
 func TestFairServer(t *testing.T) {
 	run := func(p Profile) uint64 {
-		s, err := NewSim(SimConfig{Config: Config{CPUs: 1, Profile: p, Tunables: &Tunables{Features: p.Tunables.Features,
-			BaseSliceNS: p.Tunables.BaseSliceNS, RTPeriodNS: sec, RTRuntimeNS: RuntimeInf, DLPeriodMinNS: 1, DLPeriodMaxNS: sec}}})
+		tun := p.Tunables
+		if !p.FairServer {
+			tun.RTRuntimeNS = RuntimeInf
+		}
+		s, err := NewSim(SimConfig{Config: Config{CPUs: 1, Profile: p, Tunables: &tun}})
 		require.NoError(t, err)
 		hog := Loop(Compute(10 * msec))
 		_, err = s.Spawn(TaskSpec{Comm: "fifo", Attr: Attr{Policy: PolicyFIFO, RTPriority: 1}, Program: hog})
@@ -433,6 +436,7 @@ func TestFairServer(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, s.Run(10*sec))
 		require.NoError(t, s.m.Check())
+		require.Zero(t, s.m.rqs[0].rt.time, "no limit but the server's")
 		return s.Times(fair).Run
 	}
 	require.Zero(t, run(Linux6_1))

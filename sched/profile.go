@@ -83,7 +83,8 @@ type Profile struct {
 	// GroupSlice (EEVDF): a group's slice is the shortest one of its entities.
 	// Linux 6.12.
 	GroupSlice bool
-	// FairServer: each CPU reserves time for its fair tasks. Linux 6.12.
+	// FairServer: each CPU reserves time for its fair tasks, and real-time ones
+	// have no other limit. Linux 6.12.
 	FairServer bool
 	// ServerStops: the fair server stops when the last fair task leaves. Linux
 	// 6.12 as released.
