@@ -160,9 +160,7 @@ func (k Kernel) SetAttr(t TaskID, a Attr) error {
 		if a.Policy.fair() {
 			k.SetSlice(t, a.Runtime)
 		}
-		// Up to Linux 6.9 a change from or to SCHED_IDLE only sets the weight.
-		idle := task.policy == PolicyIdle || a.Policy == PolicyIdle
-		if a.Policy.fair() && oldClass == ClassFair && (!idle || k.m.prof.DelayedDequeue) {
+		if a.Policy.fair() && oldClass == ClassFair {
 			task.policy, task.staticPrio = a.Policy, int16(niceToPrio(a.Nice))
 			k.Reweight(t, true)
 		}

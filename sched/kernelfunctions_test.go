@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -15,18 +16,26 @@ import (
 // CPU, with groups, bandwidth and features. testdata/README.md describes them.
 type scriptRun struct {
 	*eevdfRun
-	groups []GroupID
-	ids    []TaskID
-	name   map[EntityID]string
+	features []Features // by their number in scripts
+	groups   []GroupID
+	ids      []TaskID
+	name     map[EntityID]string
 }
 
-var scriptFeatures = []Features{PlaceLag, PlaceDeadlineInitial, PlaceRelDeadline, RunToParity, PreemptShort, NextBuddy, PickBuddy,
-	DelayDequeue, DelayZero, WakeupPreemption}
+var (
+	cfsFeatures   = []Features{GentleFairSleepers, StartDebit, NextBuddy, LastBuddy, WakeupPreemption, AltPeriod, BaseSlice}
+	eevdfFeatures = []Features{PlaceLag, PlaceDeadlineInitial, PlaceRelDeadline, RunToParity, PreemptShort, NextBuddy, PickBuddy,
+		DelayDequeue, DelayZero, WakeupPreemption}
+)
 
-func newScriptRun(t require.TestingT) *scriptRun {
-	p := Debian6_12
-	p.FairServer = false // not part of fair.c's queues
-	return &scriptRun{eevdfRun: newEEVDF(t, p), groups: []GroupID{RootGroup}, name: map[EntityID]string{}}
+func newScriptRun(t require.TestingT, p Profile) *scriptRun {
+	r := &scriptRun{features: cfsFeatures, groups: []GroupID{RootGroup}, name: map[EntityID]string{}}
+	if p.EEVDF {
+		p.FairServer = false // not part of fair.c's queues
+		r.features = eevdfFeatures
+	}
+	r.eevdfRun = newEEVDF(t, p)
+	return r
 }
 
 // do does one line of a script.
@@ -40,9 +49,9 @@ func (r *scriptRun) do(t require.TestingT, line string) {
 		r.now = uint64(a)
 		r.pass(0)
 	case "feat":
-		r.tun.Features &^= scriptFeatures[a]
+		r.tun.Features &^= r.features[a]
 		if b != 0 {
-			r.tun.Features |= scriptFeatures[a]
+			r.tun.Features |= r.features[a]
 		}
 	case "group":
 		g, err := r.k.AddGroup(r.groups[a], uint64(b))
@@ -107,7 +116,12 @@ func (r *scriptRun) task(t require.TestingT, nice int, policy Policy, g GroupID)
 	require.NoError(t, err)
 	r.name[r.tasks[id].se] = fmt.Sprintf("t%d", len(r.ids))
 	r.ids = append(r.ids, id)
-	require.NoError(t, r.k.Enqueue(id, EnqueueInitial|EnqueueNoClock))
+	flags := EnqueueInitial | EnqueueNoClock
+	if !r.prof.EEVDF {
+		flags = EnqueueNoClock
+		require.NoError(t, r.k.Fork(id))
+	}
+	require.NoError(t, r.k.Enqueue(id, flags))
 	require.NoError(t, r.k.CheckPreempt(id, WakeFork))
 }
 
@@ -132,13 +146,13 @@ func (r *scriptRun) state() string {
 	fmt.Fprintf(&b, "run=%d need=%d nr=%d", run, b2u(rq.needResched), rq.nrRunning)
 	for i, g := range r.groups {
 		q := r.groupQueue(g)
-		shortest := int64(-1)
-		if q.tree.root >= 0 {
-			shortest = int64(r.nodes[q.tree.root].minSlice)
+		fmt.Fprintf(&b, " q%d:%d,%d,", i, q.nrRunning, q.hNrQueued)
+		if r.prof.EEVDF {
+			r.eevdfQueue(&b, q)
+		} else {
+			r.cfsQueue(&b, q)
 		}
-		fmt.Fprintf(&b, " q%d:%d,%d,%d,%d,%d,L%d,z%d,a%d,b%d,%s,%s,%s,%s,m%d,T%d,%d,R%d,P%d", i, q.nrRunning, q.hNrQueued, q.hNrRunning,
-			q.idleNrRunning, q.idleHNrRunning, q.load.weight, q.zeroVruntime, q.avgVruntime, q.avgLoad, r.nameOf(q.curr), r.nameOf(q.next),
-			r.nameOf(q.first()), r.nameOf(EntityID(q.tree.root)), shortest, b2u(q.throttled), q.throttleCount, q.runtimeRemaining, r.pool(q).runtime)
+		fmt.Fprintf(&b, ",T%d,%d,R%d,P%d", b2u(q.throttled), q.throttleCount, q.runtimeRemaining, r.pool(q).runtime)
 	}
 	for _, g := range r.groups[1:] {
 		r.entityState(&b, r.groupQueue(g).entity)
@@ -149,22 +163,49 @@ func (r *scriptRun) state() string {
 	return b.String()
 }
 
+func (r *scriptRun) eevdfQueue(b *strings.Builder, q *cfsQueue) {
+	shortest := int64(-1)
+	if q.tree.root >= 0 {
+		shortest = int64(r.nodes[q.tree.root].minSlice)
+	}
+	fmt.Fprintf(b, "%d,%d,%d,L%d,z%d,a%d,b%d,%s,%s,%s,%s,m%d", q.hNrRunning, q.idleNrRunning, q.idleHNrRunning, q.load.weight, q.zeroVruntime,
+		q.avgVruntime, q.avgLoad, r.nameOf(q.curr), r.nameOf(q.next), r.nameOf(q.first()), r.nameOf(EntityID(q.tree.root)), shortest)
+}
+
+func (r *scriptRun) cfsQueue(b *strings.Builder, q *cfsQueue) {
+	fmt.Fprintf(b, "%d,%d,L%d,m%d,%s,%s,%s,%s,%s,%s", q.idleNrRunning, q.idleHNrRunning, q.load.weight, q.minVruntime, r.nameOf(q.curr),
+		r.nameOf(q.next), r.nameOf(q.last), r.nameOf(q.skip), r.nameOf(q.first()), r.nameOf(EntityID(q.tree.root)))
+}
+
 func (r *scriptRun) entityState(b *strings.Builder, id EntityID) {
 	e := &r.ents[id]
+	if !r.prof.EEVDF {
+		fmt.Fprintf(b, " %s:%d,w%d,v%d,x%d,p%d,e%d", r.name[id], b2u(e.onRQ), e.load.weight, e.vruntime, e.sumExec, e.prevSum, e.execStart)
+		return
+	}
 	fmt.Fprintf(b, " %s:%d,%d,%d,%d,w%d,v%d,d%d,l%d,s%d,x%d,e%d", r.name[id], b2u(e.onRQ), b2u(e.delayed), b2u(e.relDead), b2u(e.custom),
 		e.load.weight, e.vruntime, e.deadline, e.vlag, e.sliceNS, e.sumExec, e.execStart)
 }
 
-// TestEEVDFAgainstKernelFunctions does scripts of random operations of which
-// the kernel's own functions have written down every state: groups, bandwidth,
-// slices, delayed dequeues, all features on and off.
-func TestEEVDFAgainstKernelFunctions(t *testing.T) {
-	f, err := os.Open("testdata/eevdf-6.12.117.txt.gz")
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	lines := bufio.NewScanner(z)
+// TestAgainstKernelFunctions does scripts of random operations of which the
+// kernel's own functions have written down every state: groups, bandwidth,
+// buddies or slices and delayed dequeues, all features on and off.
+func TestAgainstKernelFunctions(t *testing.T) {
+	for file, p := range map[string]Profile{"cfs-6.1.192": Linux6_1, "eevdf-6.12.117": Debian6_12} { // order does not matter
+		t.Run(file, func(t *testing.T) {
+			f, err := os.Open("testdata/" + file + ".txt.gz")
+			require.NoError(t, err)
+			defer f.Close()
+			z, err := gzip.NewReader(f)
+			require.NoError(t, err)
+			require.Greater(t, runScripts(t, z, p), 1000)
+		})
+	}
+}
+
+// runScripts compares every state and returns how many there are.
+func runScripts(t *testing.T, f io.Reader, p Profile) int {
+	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	var r *scriptRun
 	states, n, op := 0, 0, ""
@@ -173,11 +214,10 @@ func TestEEVDFAgainstKernelFunctions(t *testing.T) {
 		line := lines.Text()
 		switch {
 		case line == "begin":
-			r = newScriptRun(t)
+			r = newScriptRun(t, p)
 		case strings.HasPrefix(line, "= "):
 			states++
-			want, got := strings.Fields(line[2:]), strings.Fields(r.state())
-			require.Equal(t, want, got, "line %d, after %q", n, op)
+			require.Equal(t, strings.Fields(line[2:]), strings.Fields(r.state()), "line %d, after %q", n, op)
 			require.NoError(t, r.Check(), "line %d, after %q", n, op)
 		default:
 			op = line
@@ -185,5 +225,5 @@ func TestEEVDFAgainstKernelFunctions(t *testing.T) {
 		}
 	}
 	require.NoError(t, lines.Err())
-	require.Greater(t, states, 1000)
+	return states
 }
