@@ -106,9 +106,23 @@ func (r *scriptRun) change(t require.TestingT, op string, a, b int64) {
 		require.NoError(t, r.k.SetMax(r.groups[a], quota, 100_000, 0))
 	case "period":
 		r.k.PeriodTimer(r.groups[a], 1)
+	case "idle":
+		require.NoError(t, r.k.SetIdle(r.groups[a], b != 0))
+	case "bounce":
+		r.bounce(t, r.ids[a])
 	default:
 		require.Fail(t, "unknown operation", op)
 	}
+}
+
+// bounce takes a queued task to another CPU and at once back.
+func (r *scriptRun) bounce(t require.TestingT, id TaskID) {
+	state := r.tasks[id].state
+	_, err := r.k.Dequeue(id, DequeueNoClock)
+	require.NoError(t, err)
+	require.NoError(t, r.k.Enqueue(id, EnqueueNoClock|EnqueueMigrated))
+	r.k.SetState(id, state)
+	require.NoError(t, r.k.CheckPreempt(id, 0))
 }
 
 func (r *scriptRun) task(t require.TestingT, nice int, policy Policy, g GroupID) {
