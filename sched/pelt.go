@@ -175,9 +175,12 @@ const (
 // updateLoadAvg brings an entity's and its queue's averages up to now
 // (update_load_avg).
 func (m *Machine) updateLoadAvg(q *cfsQueue, id EntityID, flags int) {
-	if !m.cfg.LoadTracking {
-		return
+	if m.cfg.LoadTracking {
+		m.trackLoad(q, id, flags)
 	}
+}
+
+func (m *Machine) trackLoad(q *cfsQueue, id EntityID, flags int) {
 	se, now := &m.ents[id], m.queuePelt(q)
 	if se.avg.lastUpdate != 0 && flags&skipAge == 0 {
 		m.updateEntitySum(now, q, id)
