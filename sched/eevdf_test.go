@@ -448,6 +448,60 @@ func TestFairServer(t *testing.T) {
 	}
 }
 
+// TestEEVDFYield: sched_yield moves the deadline by a slice, and later kernels
+// also take the virtual runtime up to the old one.
+func TestEEVDFYield(t *testing.T) {
+	for _, p := range eevdfProfiles {
+		t.Run(p.Name, func(t *testing.T) {
+			r := newEEVDF(t, p)
+			r.add(t, 0)
+			r.add(t, 0)
+			r.k.Schedule(0)
+			se := r.EntityOf(r.k.Running(0))
+			before := r.Entity(se)
+			require.NoError(t, r.k.Yield(0))
+			after := r.Entity(se)
+			require.Equal(t, before.Deadline+r.tun.BaseSliceNS, after.Deadline)
+			want := before.Vruntime
+			if p.YieldVruntime {
+				want = before.Deadline
+			}
+			require.Equal(t, want, after.Vruntime)
+			r.k.Schedule(0)
+			require.NotEqual(t, se, r.EntityOf(r.k.Running(0)), "the other task runs")
+			require.NoError(t, r.Check())
+		})
+	}
+}
+
+// TestEEVDFReweight: a queued group's entity whose weight is doubled has half
+// the lag in virtual time; in 6.6 it keeps its virtual runtime.
+func TestEEVDFReweight(t *testing.T) {
+	for _, p := range eevdfProfiles {
+		t.Run(p.Name, func(t *testing.T) {
+			r := newEEVDF(t, p)
+			q := &r.queues[r.rqs[0].root]
+			first, second := r.EntityOf(r.add(t, 0)), r.EntityOf(r.add(t, 0))
+			for i, id := range []EntityID{first, second} {
+				e := r.Entity(id)
+				e.Vruntime, e.Deadline = uint64(10+2*i)*msec, uint64(10+2*i)*msec+700*usec
+				r.k.SetEntity(id, e)
+			}
+			// Virtual time is 11 ms, the first has a lag of 1 ms.
+			r.fair.reweightEntity(q, first, 2*nice0Load)
+			e := r.Entity(first)
+			if p.ReweightLag {
+				require.EqualValues(t, 10_500*usec, e.Vruntime)
+				require.EqualValues(t, 11*msec-150*usec, e.Deadline)
+			} else {
+				require.EqualValues(t, 10*msec, e.Vruntime)
+				require.EqualValues(t, 10*msec+350*usec, e.Deadline)
+			}
+			require.NoError(t, r.Check())
+		})
+	}
+}
+
 // TestEEVDFMinVruntime: up to 6.18 the zero of virtual time is min_vruntime. It
 // follows the entity that is furthest behind, and never goes back.
 func TestEEVDFMinVruntime(t *testing.T) {

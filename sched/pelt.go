@@ -307,10 +307,17 @@ func (m *Machine) updateGroupLoad(q *cfsQueue) {
 	if q.group == RootGroup {
 		return
 	}
+	// The kernel asks sched_clock, which no trace shows; the run queue's clock
+	// is at most a little behind.
+	now := m.rqOf(q).clock
+	if now-q.tgUpdated < m.prof.GroupLoadNS {
+		return
+	}
 	delta := int64(q.avg.load) - int64(q.tgContrib)
 	if max(delta, -delta) > int64(q.tgContrib/64) {
 		m.groups[q.group].loadAvg += delta
 		q.tgContrib = q.avg.load
+		q.tgUpdated = now
 	}
 }
 
