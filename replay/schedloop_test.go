@@ -17,21 +17,23 @@ import (
 // loopTrace lets a machine do things and writes them down as a capture does:
 // each entry and return of the functions with all fields.
 type loopTrace struct {
-	m      *sched.Machine
-	k      sched.Kernel
-	b      strings.Builder
-	now    uint64
-	lines  int
-	groups []sched.GroupID
-	tasks  []sched.TaskID
-	asleep map[sched.TaskID]bool
-	quota  map[sched.GroupID]bool
+	m *sched.Machine
+	k sched.Kernel
+	b strings.Builder
+	// cgroups is the listing of the groups' files.
+	cgroups strings.Builder
+	now     uint64
+	lines   int
+	groups  []sched.GroupID
+	tasks   []sched.TaskID
+	asleep  map[sched.TaskID]bool
+	limits  []loopLimit
 }
 
 func newLoop(t *testing.T) *loopTrace {
 	m, err := sched.New(sched.Config{CPUs: 1, Profile: sched.Debian6_12})
 	require.NoError(t, err)
-	l := &loopTrace{m: m, k: m.Kernel(), now: 1e9, groups: []sched.GroupID{sched.RootGroup}, asleep: map[sched.TaskID]bool{}, quota: map[sched.GroupID]bool{}}
+	l := &loopTrace{m: m, k: m.Kernel(), now: 1e9, groups: []sched.GroupID{sched.RootGroup}, asleep: map[sched.TaskID]bool{}}
 	m.SetHooks(sched.Hooks{Probe: l.probe, Trace: l.stat})
 	return l
 }
@@ -218,8 +220,37 @@ func (l *loopTrace) schedule(t *testing.T, state string) {
 	l.k.Switch(0, next)
 }
 
+// loopLimit is a group with cpu.max.
+type loopLimit struct {
+	group sched.GroupID
+	next  uint64 // when its period timer fires
+}
+
+const loopPeriod = 20_000_000
+
+// limit gives a group a quota of 2 to 8 ms in 20 ms.
+func (l *loopTrace) limit(t *testing.T, g sched.GroupID, rng *rand.Rand) {
+	quota := 2000 + rng.Int64N(6000)
+	require.NoError(t, l.k.SetMax(g, quota, loopPeriod/1000, 0))
+	fmt.Fprintf(&l.cgroups, "== /sys/fs/cgroup/g%d/cpu.max\n%d %d\n", g, quota, loopPeriod/1000)
+	l.limits = append(l.limits, loopLimit{g, l.now + loopPeriod + uint64(len(l.limits))*7_000_000})
+}
+
+// periodTimers fires the timers whose time has come.
+func (l *loopTrace) periodTimers() {
+	for i := range l.limits {
+		p := &l.limits[i]
+		if l.now >= p.next {
+			l.line("cfs_period_timer", "(f) t=%#x", 0xff11000003000000+uint64(p.group)*0x200)
+			l.k.PeriodTimer(p.group, 1)
+			p.next = l.now + loopPeriod
+		}
+	}
+}
+
 func (l *loopTrace) step(t *testing.T, rng *rand.Rand) {
 	l.pass(1 + rng.Uint64N(3e6))
+	l.periodTimers()
 	curr := l.k.Running(0)
 	runs := curr != l.k.Idle(0)
 	var ready, asleep []sched.TaskID
@@ -259,14 +290,6 @@ func (l *loopTrace) step(t *testing.T, rng *rand.Rand) {
 		require.NoError(t, l.k.SetAttr(id, a))
 	case op < 61 && len(ready) > 0:
 		require.NoError(t, l.k.MoveTask(ready[rng.IntN(len(ready))], l.groups[rng.IntN(len(l.groups))]))
-	case op < 64 && len(l.quota) > 0:
-		for _, g := range l.groups[1:] {
-			if l.quota[g] {
-				l.line("cfs_period_timer", "(f) t=%#x", 0xff11000003000000+uint64(g)*0x200)
-				l.k.PeriodTimer(g, 1)
-				break
-			}
-		}
 	case runs:
 		require.NoError(t, l.k.Tick(0))
 	}
@@ -311,6 +334,9 @@ func TestSchedReplaysItself(t *testing.T) {
 			g, err := l.k.AddGroup(l.groups[rng.IntN(len(l.groups))], 1<<20)
 			require.NoError(t, err)
 			l.groups = append(l.groups, g)
+			if seed%2 == 1 && rng.IntN(2) == 0 {
+				l.limit(t, g, rng)
+			}
 		}
 		for range 60 {
 			l.step(t, rng)
@@ -324,6 +350,7 @@ func TestSchedReplaysItself(t *testing.T) {
 			"meta.json":                {Data: []byte(`{"kernel": "6.12", "cpus": 1}`)},
 			"trace.txt":                {Data: []byte("# tracer: nop\n#\n" + l.b.String())},
 			"tunables/debug_sched.txt": {Data: []byte(debug)},
+			"before/cgroup.txt":        {Data: []byte(l.cgroups.String())},
 		}}
 		res, err := Sched(context.Background(), c, Options{})
 		require.NoError(t, err)

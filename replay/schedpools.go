@@ -105,6 +105,12 @@ func (r *schedReplay) limit(addr uint64, g sched.GroupID) {
 				p.quota, p.period = l.quota, l.period
 			}
 		}
+		// What a queue gives back can make a pool larger than its quota.
+		for _, l := range r.limits {
+			if p.period == 0 && l.quota < p.most && (p.quota == p.most || l.quota > p.quota) {
+				p.quota = l.quota
+			}
+		}
 	}
 	if p.plain > 0 {
 		r.scan.enable[p.plain+1] = addr
@@ -133,6 +139,29 @@ func (r *schedReplay) findTimers() {
 				r.pools[f.addr] = q
 			}
 		}
+	}
+	r.lastTimer(addrs)
+}
+
+// lastTimer gives the only timer whose pool nothing shows to the only pool
+// without one: a pool that is never short is full whenever a line shows it.
+func (r *schedReplay) lastTimer(timers map[uint64]bool) {
+	var free, alone []uint64
+	owned := map[uint64]bool{}
+	for t := range timers { // order does not matter: only a single one is used
+		if q, ok := r.pools[t]; ok {
+			owned[q] = true
+		} else {
+			free = append(free, t)
+		}
+	}
+	for _, addr := range r.scan.queueAt {
+		if r.scan.queues[addr].pool.first != 0 && !owned[addr] {
+			alone = append(alone, addr)
+		}
+	}
+	if len(free) == 1 && len(alone) == 1 {
+		r.pools[free[0]] = alone[0]
 	}
 }
 
