@@ -14,6 +14,7 @@ type schedPool struct {
 	open          int32 // last line that charges the queue
 	quota, period uint64
 	most          uint64 // the largest amount seen in the pool
+	left          int64  // runtime that the queue has in line first
 	seen          []poolSight
 }
 
@@ -57,6 +58,7 @@ func (s *schedScan) bandwidth(i int32, l *schedLine) {
 	}
 	if p.first == 0 {
 		p.first = max(i, 1)
+		p.left = int64(t.val(l, keyRem))
 	}
 	if quota := t.val(l, keyQuota); quota != 0 {
 		p.quota, p.period = quota, t.val(l, keyPeriod)
@@ -116,6 +118,11 @@ func (r *schedReplay) limit(addr uint64, g sched.GroupID) {
 		r.scan.enable[p.plain+1] = addr
 	} else {
 		r.k.SetBandwidth(g, p.quota, p.period, 0)
+		// Until a line shows it the queue keeps what it has: it must not be
+		// throttled for that.
+		st := r.m.Queue(r.queueOf[addr])
+		st.RuntimeRemaining = p.left
+		r.k.SetQueue(r.queueOf[addr], st)
 	}
 	if len(r.pools) == 0 {
 		r.findTimers()
