@@ -585,7 +585,9 @@ func (r *schedReplay) changeGroup(i int32, l *schedLine) {
 	if !ok {
 		return
 	}
-	r.moved = id
+	if st := r.m.Task(id); r.k.Running(st.CPU) == id {
+		r.moved = id
+	}
 	g := r.m.Task(id).Group
 	if addr, ok := r.scan.moved[i]; ok {
 		g = r.groupOf[addr]

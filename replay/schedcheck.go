@@ -439,8 +439,15 @@ func (r *schedReplay) compareEntity(l *schedLine, id sched.EntityID, fields []fi
 		}
 	}
 	if changed {
-		r.k.SetEntity(id, s)
+		r.setEntity(id, s)
 	}
+}
+
+// setEntity takes an entity's state over. A slice that is not the machine's was
+// asked for.
+func (r *schedReplay) setEntity(id sched.EntityID, s sched.EntityState) {
+	s.CustomSlice = s.CustomSlice || s.Slice != 0 && s.Slice != r.m.Tunables().BaseSliceNS
+	r.k.SetEntity(id, s)
 }
 
 // takeEntity takes over all that a line shows of an entity, at its first sight.
@@ -458,7 +465,7 @@ func (r *schedReplay) takeEntity(id sched.EntityID, l *schedLine, _ bool) {
 			setEntityField(&s, f.own, want)
 		}
 	}
-	r.k.SetEntity(id, s)
+	r.setEntity(id, s)
 }
 
 func entityField(s *sched.EntityState, k schedKey) uint64 {

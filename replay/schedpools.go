@@ -14,6 +14,7 @@ type schedPool struct {
 	open          int32 // last line that charges the queue
 	quota, period uint64
 	most          uint64 // the largest amount seen in the pool
+	left          int64  // runtime that the queue has in line first
 	seen          []poolSight
 }
 
@@ -57,6 +58,7 @@ func (s *schedScan) bandwidth(i int32, l *schedLine) {
 	}
 	if p.first == 0 {
 		p.first = max(i, 1)
+		p.left = int64(t.val(l, keyRem))
 	}
 	if quota := t.val(l, keyQuota); quota != 0 {
 		p.quota, p.period = quota, t.val(l, keyPeriod)
@@ -105,11 +107,22 @@ func (r *schedReplay) limit(addr uint64, g sched.GroupID) {
 				p.quota, p.period = l.quota, l.period
 			}
 		}
+		// What a queue gives back can make a pool larger than its quota.
+		for _, l := range r.limits {
+			if p.period == 0 && l.quota < p.most && (p.quota == p.most || l.quota > p.quota) {
+				p.quota = l.quota
+			}
+		}
 	}
 	if p.plain > 0 {
 		r.scan.enable[p.plain+1] = addr
 	} else {
 		r.k.SetBandwidth(g, p.quota, p.period, 0)
+		// Until a line shows it the queue keeps what it has: it must not be
+		// throttled for that.
+		st := r.m.Queue(r.queueOf[addr])
+		st.RuntimeRemaining = p.left
+		r.k.SetQueue(r.queueOf[addr], st)
 	}
 	if len(r.pools) == 0 {
 		r.findTimers()
@@ -133,6 +146,29 @@ func (r *schedReplay) findTimers() {
 				r.pools[f.addr] = q
 			}
 		}
+	}
+	r.lastTimer(addrs)
+}
+
+// lastTimer gives the only timer whose pool nothing shows to the only pool
+// without one: a pool that is never short is full whenever a line shows it.
+func (r *schedReplay) lastTimer(timers map[uint64]bool) {
+	var free, alone []uint64
+	owned := map[uint64]bool{}
+	for t := range timers { // order does not matter: only a single one is used
+		if q, ok := r.pools[t]; ok {
+			owned[q] = true
+		} else {
+			free = append(free, t)
+		}
+	}
+	for _, addr := range r.scan.queueAt {
+		if r.scan.queues[addr].pool.first != 0 && !owned[addr] {
+			alone = append(alone, addr)
+		}
+	}
+	if len(free) == 1 && len(alone) == 1 {
+		r.pools[free[0]] = alone[0]
 	}
 }
 

@@ -5,7 +5,7 @@ import "github.com/kernsim/kernsim/sched"
 // compareRT compares a CPU's real-time queue, the running task's account and a
 // task's time slice, where a line shows them.
 func (r *schedReplay) compareRT(l *schedLine, p *sched.Probe) {
-	if _, ok := r.t.get(l, keyRtTime); !ok {
+	if _, ok := r.t.get(l, keyRtNr); !ok {
 		return
 	}
 	s := r.m.RT(p.CPU)
@@ -19,7 +19,7 @@ func (r *schedReplay) compareRT(l *schedLine, p *sched.Probe) {
 			same = false
 		}
 	}
-	if !known || !same {
+	if _, limited := r.t.get(l, keyRtTime); limited && (!known || !same) {
 		s.Time, s.Runtime, s.Throttled = r.t.val(l, keyRtTime), r.t.val(l, keyRtRuntime), r.t.val(l, keyRtThr) != 0
 		r.k.SetRT(p.CPU, s)
 	}

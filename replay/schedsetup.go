@@ -298,8 +298,8 @@ func (r *schedReplay) addQueue(addr uint64, depth int) error {
 		return err
 	}
 	r.groupOf[addr] = id
-	r.limit(addr, id)
 	r.queueOf[addr] = r.m.QueueOf(id, cpu)
+	r.limit(addr, id)
 	r.entityOfQueue(addr)
 	return nil
 }

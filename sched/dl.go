@@ -277,7 +277,7 @@ func (m *Machine) updateCurrDL(rq *runQueue) {
 			m.resched(rq)
 		}
 	}
-	if m.tun.RTRuntimeNS != RuntimeInf && (m.rtPeriodActive || rq.rt.time < m.tun.RTRuntimeNS) {
+	if m.rtLimited() && (m.rtPeriodActive || rq.rt.time < m.tun.RTRuntimeNS) {
 		rq.rt.time += delta
 	}
 }

@@ -423,8 +423,11 @@ func TestSmallestSliceCanBeStale(t *testing.T) {
 // gives it 50 ms of each second.
 func TestFairServer(t *testing.T) {
 	run := func(p Profile) uint64 {
-		s, err := NewSim(SimConfig{Config: Config{CPUs: 1, Profile: p, Tunables: &Tunables{Features: p.Tunables.Features,
-			BaseSliceNS: p.Tunables.BaseSliceNS, RTPeriodNS: sec, RTRuntimeNS: RuntimeInf, DLPeriodMinNS: 1, DLPeriodMaxNS: sec}}})
+		tun := p.Tunables
+		if !p.FairServer {
+			tun.RTRuntimeNS = RuntimeInf
+		}
+		s, err := NewSim(SimConfig{Config: Config{CPUs: 1, Profile: p, Tunables: &tun}})
 		require.NoError(t, err)
 		hog := Loop(Compute(10 * msec))
 		_, err = s.Spawn(TaskSpec{Comm: "fifo", Attr: Attr{Policy: PolicyFIFO, RTPriority: 1}, Program: hog})
@@ -433,6 +436,7 @@ func TestFairServer(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, s.Run(10*sec))
 		require.NoError(t, s.m.Check())
+		require.Zero(t, s.m.rqs[0].rt.time, "no limit but the server's")
 		return s.Times(fair).Run
 	}
 	require.Zero(t, run(Linux6_1))
@@ -441,6 +445,60 @@ func TestFairServer(t *testing.T) {
 		// A second's 50 ms, each followed by the tick that ends it.
 		require.GreaterOrEqual(t, got, uint64(9*serverRuntime), p.Name)
 		require.LessOrEqual(t, got, uint64(10*(serverRuntime+4*msec)), p.Name)
+	}
+}
+
+// TestEEVDFYield: sched_yield moves the deadline by a slice, and later kernels
+// also take the virtual runtime up to the old one.
+func TestEEVDFYield(t *testing.T) {
+	for _, p := range eevdfProfiles {
+		t.Run(p.Name, func(t *testing.T) {
+			r := newEEVDF(t, p)
+			r.add(t, 0)
+			r.add(t, 0)
+			r.k.Schedule(0)
+			se := r.EntityOf(r.k.Running(0))
+			before := r.Entity(se)
+			require.NoError(t, r.k.Yield(0))
+			after := r.Entity(se)
+			require.Equal(t, before.Deadline+r.tun.BaseSliceNS, after.Deadline)
+			want := before.Vruntime
+			if p.YieldVruntime {
+				want = before.Deadline
+			}
+			require.Equal(t, want, after.Vruntime)
+			r.k.Schedule(0)
+			require.NotEqual(t, se, r.EntityOf(r.k.Running(0)), "the other task runs")
+			require.NoError(t, r.Check())
+		})
+	}
+}
+
+// TestEEVDFReweight: a queued group's entity whose weight is doubled has half
+// the lag in virtual time; in 6.6 it keeps its virtual runtime.
+func TestEEVDFReweight(t *testing.T) {
+	for _, p := range eevdfProfiles {
+		t.Run(p.Name, func(t *testing.T) {
+			r := newEEVDF(t, p)
+			q := &r.queues[r.rqs[0].root]
+			first, second := r.EntityOf(r.add(t, 0)), r.EntityOf(r.add(t, 0))
+			for i, id := range []EntityID{first, second} {
+				e := r.Entity(id)
+				e.Vruntime, e.Deadline = uint64(10+2*i)*msec, uint64(10+2*i)*msec+700*usec
+				r.k.SetEntity(id, e)
+			}
+			// Virtual time is 11 ms, the first has a lag of 1 ms.
+			r.fair.reweightEntity(q, first, 2*nice0Load)
+			e := r.Entity(first)
+			if p.ReweightLag {
+				require.EqualValues(t, 10_500*usec, e.Vruntime)
+				require.EqualValues(t, 11*msec-150*usec, e.Deadline)
+			} else {
+				require.EqualValues(t, 10*msec, e.Vruntime)
+				require.EqualValues(t, 10*msec+350*usec, e.Deadline)
+			}
+			require.NoError(t, r.Check())
+		})
 	}
 }
 

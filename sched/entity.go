@@ -51,6 +51,7 @@ type cfsQueue struct {
 	propagate    bool  // its group's entity has to take over its load
 	propRunnable int64 // the runnable sum to take over
 	tgContrib    uint64
+	tgUpdated    uint64 // rq clock when tgContrib was set
 
 	runtimeEnabled               bool
 	throttled                    bool

@@ -131,20 +131,24 @@ const (
 // probeQueue reports the entry of a function that works on a fair queue and one of
 // its entities.
 func (m *Machine) probeQueue(p Point, q *cfsQueue, se EntityID, flags int) {
-	if m.hooks.Probe == nil {
-		return
+	if m.hooks.Probe != nil {
+		m.report(Probe{Point: p, CPU: q.cpu, Queue: q.id, Entity: se, Flags: flags})
 	}
-	m.probe = Probe{Point: p, CPU: q.cpu, Queue: q.id, Entity: se, Task: m.taskOfEntity(se), Flags: flags}
+}
+
+// report is the part of the probes that is not inlined; it adds the entity's
+// task.
+func (m *Machine) report(p Probe) {
+	m.probe = p
+	m.probe.Task = m.taskOfEntity(p.Entity)
 	m.hooks.Probe(&m.probe)
 }
 
 // probeReturn reports the return of a function that probeQueue reported.
 func (m *Machine) probeReturn(p Point, q *cfsQueue, se EntityID, flags int) {
-	if m.hooks.Probe == nil {
-		return
+	if m.hooks.Probe != nil {
+		m.report(Probe{Point: p, Return: true, CPU: q.cpu, Queue: q.id, Entity: se, Flags: flags})
 	}
-	m.probe = Probe{Point: p, Return: true, CPU: q.cpu, Queue: q.id, Entity: se, Task: m.taskOfEntity(se), Flags: flags}
-	m.hooks.Probe(&m.probe)
 }
 
 // probeValue reports the entry of a function that has a value as argument, and
@@ -153,17 +157,19 @@ func (m *Machine) probeValue(p Point, q *cfsQueue, se EntityID, v uint64) uint64
 	if m.hooks.Probe == nil {
 		return v
 	}
-	m.probe = Probe{Point: p, CPU: q.cpu, Queue: q.id, Entity: se, Task: m.taskOfEntity(se), Value: v}
-	m.hooks.Probe(&m.probe)
+	m.report(Probe{Point: p, CPU: q.cpu, Queue: q.id, Entity: se, Value: v})
 	return m.probe.Value
 }
 
 // probeTask reports the entry of a function that works on a run queue and
 // maybe a task.
 func (m *Machine) probeTask(p Point, rq *runQueue, t TaskID, flags int) {
-	if m.hooks.Probe == nil {
-		return
+	if m.hooks.Probe != nil {
+		m.reportTask(p, rq, t, flags)
 	}
+}
+
+func (m *Machine) reportTask(p Point, rq *runQueue, t TaskID, flags int) {
 	m.probe = Probe{Point: p, CPU: rq.cpu, Queue: None, Entity: None, Task: t, Flags: flags}
 	m.hooks.Probe(&m.probe)
 }
@@ -177,9 +183,12 @@ func (m *Machine) taskOfEntity(se EntityID) TaskID {
 
 // traceStat reports one of the stat_* tracepoints.
 func (m *Machine) traceStat(k TraceKind, rq *runQueue, t TaskID, delta, vrun uint64) {
-	if m.hooks.Trace == nil {
-		return
+	if m.hooks.Trace != nil {
+		m.reportStat(k, rq, t, delta, vrun)
 	}
+}
+
+func (m *Machine) reportStat(k TraceKind, rq *runQueue, t TaskID, delta, vrun uint64) {
 	m.event = TraceEvent{Kind: k, CPU: rq.cpu, Time: rq.clock, Task: t, Next: NoTask, Delta: delta, Vrun: vrun}
 	m.hooks.Trace(&m.event)
 }

@@ -267,11 +267,12 @@ func (k Kernel) PickFair(cpu CPU, first bool) TaskID {
 func (k Kernel) Switch(cpu CPU, next TaskID) {
 	rq := &k.m.rqs[cpu]
 	rq.needResched, rq.lazyResched = false, false
+	prev := rq.curr
 	rq.curr = next
 	if next == rq.idle {
 		k.m.goIdle(rq)
 	}
-	if c := k.m.tasks[next].class; c == ClassIdle || c == ClassStop {
+	if c := k.m.tasks[next].class; next != prev && (c == ClassIdle || c == ClassStop) {
 		k.m.ents[k.m.tasks[next].se].execStart = rq.clockTask
 	}
 }

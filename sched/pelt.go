@@ -175,9 +175,12 @@ const (
 // updateLoadAvg brings an entity's and its queue's averages up to now
 // (update_load_avg).
 func (m *Machine) updateLoadAvg(q *cfsQueue, id EntityID, flags int) {
-	if !m.cfg.LoadTracking {
-		return
+	if m.cfg.LoadTracking {
+		m.trackLoad(q, id, flags)
 	}
+}
+
+func (m *Machine) trackLoad(q *cfsQueue, id EntityID, flags int) {
 	se, now := &m.ents[id], m.queuePelt(q)
 	if se.avg.lastUpdate != 0 && flags&skipAge == 0 {
 		m.updateEntitySum(now, q, id)
@@ -304,10 +307,17 @@ func (m *Machine) updateGroupLoad(q *cfsQueue) {
 	if q.group == RootGroup {
 		return
 	}
+	// The kernel asks sched_clock, which no trace shows; the run queue's clock
+	// is at most a little behind.
+	now := m.rqOf(q).clock
+	if now-q.tgUpdated < m.prof.GroupLoadNS {
+		return
+	}
 	delta := int64(q.avg.load) - int64(q.tgContrib)
 	if max(delta, -delta) > int64(q.tgContrib/64) {
 		m.groups[q.group].loadAvg += delta
 		q.tgContrib = q.avg.load
+		q.tgUpdated = now
 	}
 }
 

@@ -83,7 +83,8 @@ type Profile struct {
 	// GroupSlice (EEVDF): a group's slice is the shortest one of its entities.
 	// Linux 6.12.
 	GroupSlice bool
-	// FairServer: each CPU reserves time for its fair tasks. Linux 6.12.
+	// FairServer: each CPU reserves time for its fair tasks, and real-time ones
+	// have no other limit. Linux 6.12.
 	FairServer bool
 	// ServerStops: the fair server stops when the last fair task leaves. Linux
 	// 6.12 as released.
@@ -100,6 +101,9 @@ type Profile struct {
 	// VruntimeProtection (EEVDF): the running entity is protected up to a
 	// virtual runtime, and not while it keeps its deadline. Linux 6.17.
 	VruntimeProtection bool
+	// GroupLoadNS is how long a queue waits, in ns, before it tells its group
+	// again how much load it has: 1 ms since Linux 6.7, 0 before.
+	GroupLoadNS uint64
 	// IdleCredit (CFS): a SCHED_IDLE sleeper's credit is the minimal
 	// granularity. Linux 5.17.
 	IdleCredit bool
@@ -193,16 +197,20 @@ var Linux6_6 = Profile{Name: "6.6", EEVDF: true, Tunables: eevdfTunables(750*use
 
 // Linux6_12 is 6.12 as released: as Debian6_12 but with min_vruntime, a slice
 // of 0.75 ms, a yield that moves the deadline, and a fair server that stops.
-// Those differences are as the changes that ended them say
-// ("sched/fair: Fix zero_vruntime tracking" and others, which Debian's kernel
-// has backported); no capture proves them.
-var Linux6_12 = Profile{Name: "6.12", EEVDF: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true, FairServer: true, ServerStops: true,
+// Those differences are as the changes that ended them say ("sched/eevdf: Fix
+// min_vruntime vs avg_vruntime", "sched/fair: Forfeit vruntime on yield" and
+// others, which Debian's kernel has backported), and a published trace of a
+// kernel of that time shows the server stop in dequeue_entities; no capture
+// proves them.
+var Linux6_12 = Profile{Name: "6.12", EEVDF: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true,
+	FairServer: true, ServerStops: true, GroupLoadNS: msec,
 	Tunables: eevdfTunables(750*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero)}
 
 // Debian6_12 is proven by replaying what such a kernel did (6.12.117): captures
-// with all functions of EEVDF, event by event.
+// with all functions of EEVDF, event by event; and groups, bandwidth and custom
+// slices by states that the functions of its source have computed.
 var Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, ZeroVruntime: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true,
-	FairServer: true, PickBuddy: true, IdleUnprotect: true, YieldVruntime: true,
+	FairServer: true, PickBuddy: true, IdleUnprotect: true, YieldVruntime: true, GroupLoadNS: msec,
 	Tunables: eevdfTunables(700*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero|PickBuddy)}
 
 // Linux6_18 has min_vruntime still, and protects the running entity's slice by
@@ -212,6 +220,6 @@ var Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, ZeroVruntime: true, R
 // entities"); no capture proves them. Its bandwidth control, which throttles
 // tasks one by one when they return to user space, is not modelled: queues are
 // throttled whole, as before.
-var Linux6_18 = Profile{Name: "6.18", EEVDF: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true, FairServer: true, PickBuddy: true,
-	IdleUnprotect: true, YieldVruntime: true, VruntimeProtection: true,
+var Linux6_18 = Profile{Name: "6.18", EEVDF: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true,
+	FairServer: true, PickBuddy: true, IdleUnprotect: true, YieldVruntime: true, VruntimeProtection: true, GroupLoadNS: msec,
 	Tunables: eevdfTunables(700*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero|PickBuddy)}

@@ -152,7 +152,7 @@ func (m *Machine) updateCurrRT(rq *runQueue) {
 		return
 	}
 	delta := m.chargeTask(rq)
-	if delta == 0 || m.tun.RTRuntimeNS == RuntimeInf {
+	if delta == 0 || !m.rtLimited() {
 		return
 	}
 	rq.rt.time += delta
@@ -161,6 +161,10 @@ func (m *Machine) updateCurrRT(rq *runQueue) {
 		m.startRTBandwidth()
 	}
 }
+
+// rtLimited says that real-time tasks may use only a part of each period. Since
+// Linux 6.12 they may use all: the fair server keeps fair tasks from starving.
+func (m *Machine) rtLimited() bool { return m.tun.RTRuntimeNS != RuntimeInf && !m.prof.FairServer }
 
 // chargeTask adds the running task's time since the last charge to its account.
 func (m *Machine) chargeTask(rq *runQueue) uint64 {
@@ -195,7 +199,7 @@ func (m *Machine) rtExceeded(rq *runQueue) bool {
 
 // startRTBandwidth starts the period timer (start_rt_bandwidth).
 func (m *Machine) startRTBandwidth() {
-	if m.tun.RTRuntimeNS != RuntimeInf && !m.rtPeriodActive {
+	if m.rtLimited() && !m.rtPeriodActive {
 		m.rtPeriodActive = true
 		m.want(timerRT, 0)
 	}

@@ -160,7 +160,7 @@ func (k Kernel) SetAttr(t TaskID, a Attr) error {
 		if a.Policy.fair() {
 			k.SetSlice(t, a.Runtime)
 		}
-		if task.policy != PolicyIdle && a.Policy.fair() && a.Policy != PolicyIdle && oldClass == ClassFair {
+		if a.Policy.fair() && oldClass == ClassFair {
 			task.policy, task.staticPrio = a.Policy, int16(niceToPrio(a.Nice))
 			k.Reweight(t, true)
 		}
