@@ -81,7 +81,7 @@ func TestBrokenTraces(t *testing.T) {
 	const head = "  a b-[1]-5  [000] d.... 1.5: "
 	for text, want := range map[string]string{
 		"x": `t:1: found "x", expected TASK-PID [CPU] FLAGS TIME: EVENT: ARGS`,
-		"# entries-in-buffer/entries-written: 3/4   #P:4": "t:1: found 3/4, expected a trace without lost events",
+		"# entries-in-buffer/entries-written: 3/4   #P:4":  "t:1: found 3/4, expected a trace without lost events",
 		head + "rcu_grace_period: rcu_preempt x start":     "t:1: found rcu_grace_period rcu_preempt x start, expected NAME gp_seq EVENT",
 		head + "rcu_batch_start: rcu_preempt CBs=x":        "t:1: found rcu_batch_start rcu_preempt CBs=x, expected NAME CBs=n bl=n",
 		head + "rcu_quiescent_state_report: rcu_preempt 1": "t:1: found rcu_quiescent_state_report rcu_preempt 1, expected NAME gp_seq mask>left level grplo grphi tasks",
