@@ -39,6 +39,8 @@ var commands = []func() *cobra.Command{
 	newReportCommand,
 	newCapturesCommand,
 	newLitmusCommand,
+	newLockdepCommand,
+	newRCUCommand,
 }
 
 func main() {
