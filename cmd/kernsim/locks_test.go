@@ -68,3 +68,25 @@ func TestRCUCommand(t *testing.T) {
 	require.Equal(t, exitUnusable, code)
 	require.Contains(t, stderr, "found \"x\"")
 }
+
+func TestExploreCommand(t *testing.T) {
+	code, out, _ := command("explore", "ticket", "lost-wakeup")
+	require.Equal(t, exitExact, code)
+	require.Contains(t, out, "ticket: nothing found")
+	require.Contains(t, out, "waiter line 8 \"sleep q\" waits")
+	code, out, _ = command("explore", "--random", "1000", "--depth", "3", "--json", "abba")
+	require.Equal(t, exitExact, code)
+	require.Contains(t, out, `"deadlock"`)
+	code, out, _ = command("explore", writeInput(t, "# expect: nothing\nvar v\nthread a\n assert v == 1\n"))
+	require.Equal(t, exitDifferent, code)
+	require.Contains(t, out, "expected: nothing")
+	code, _, stderr := command("explore", writeInput(t, "x\n"))
+	require.Equal(t, exitUnusable, code)
+	require.Contains(t, stderr, ":1: found \"x\"")
+	code, _, stderr = command("explore", "--states", "10", "ticket")
+	require.Equal(t, exitUnusable, code)
+	require.Contains(t, stderr, "more than 10 states")
+	code, out, _ = command("explore", "--list")
+	require.Equal(t, exitExact, code)
+	require.Contains(t, out, "peterson-without-barrier")
+}

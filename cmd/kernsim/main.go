@@ -41,6 +41,7 @@ var commands = []func() *cobra.Command{
 	newLitmusCommand,
 	newLockdepCommand,
 	newRCUCommand,
+	newExploreCommand,
 }
 
 func main() {
