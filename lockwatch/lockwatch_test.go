@@ -1,3 +1,5 @@
+//lint:file-ignore SA2001 The order of locking is what is tested.
+
 package lockwatch_test
 
 import (
@@ -7,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/kernsim/kernsim/sync/lockdep"
 	"github.com/kernsim/kernsim/lockwatch"
+	"github.com/kernsim/kernsim/sync/lockdep"
 )
 
 var (
