@@ -75,10 +75,14 @@ var kinds = []kind{
 	{"pages", hasPages, Pages, false},
 	{"objects", hasObjects, Objects, true},
 	{"litmus", hasLitmus, Litmus, false},
+	{"sched", hasSched, Sched, false},
+	{"switches", hasSwitches, Switches, false},
 	{"lockdep", hasLockdep, Lockdep, false},
 	{"locks", hasLocks, Locks, false},
 	{"reports", hasReports, Reports, false},
 	{"rcu", hasRCU, RCU, false},
+	{"oom", hasOOM, OOM, false},
+	{"overcommit", hasOvercommit, Overcommit, false},
 }
 
 // wanted says whether Options.Model asks for the kind.

@@ -42,6 +42,10 @@ var commands = []func() *cobra.Command{
 	newLockdepCommand,
 	newRCUCommand,
 	newExploreCommand,
+	newSchedCommand,
+	newSchedtopCommand,
+	newOOMCommand,
+	newOvercommitCommand,
 }
 
 func main() {
