@@ -9,8 +9,8 @@
 package main
 
 import (
+	"flag"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"strings"
@@ -43,56 +43,116 @@ type mutex interface {
 }
 
 func main() {
+	svg := flag.String("svg", "", "write the graph to `FILE`")
+	flag.Parse()
+	var runs []timeline
 	for _, inherit := range []bool{false, true} {
-		if err := run(os.Stdout, inherit); err != nil {
+		t, err := run(inherit)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Print(t)
+		runs = append(runs, t)
+	}
+	if *svg != "" {
+		if err := os.WriteFile(*svg, []byte(graph(runs)), 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}
 }
 
+// timeline is what each task did, a character a ms: # running, = running with the
+// mutex, . waiting for the mutex, - ready but not running.
+type timeline struct {
+	title string
+	lines []string
+	// took is how long the bus task took, in ms.
+	took int
+}
+
 // run runs the jobs on one CPU, 1 ms at a time, the runnable task of the highest
-// priority first, and prints what each did: # running, = running with the mutex,
-// . waiting for the mutex, - ready but not running.
-func run(w io.Writer, inherit bool) error {
+// priority first.
+func run(inherit bool) (timeline, error) {
 	s := lock.NewSystem(len(jobs))
+	out := timeline{title: "plain mutex", lines: make([]string, len(jobs))}
 	var m mutex = s.NewMutex()
-	title := "plain mutex"
 	if inherit {
-		m, title = s.NewRTMutex(), "rt_mutex with priority inheritance"
+		m, out.title = s.NewRTMutex(), "rt_mutex with priority inheritance"
 	}
 	for i, j := range jobs {
 		if err := s.SetFIFO(lock.TaskID(i), j.fifo); err != nil {
-			return err
+			return out, err
 		}
 	}
-	lines := make([]strings.Builder, len(jobs))
 	done := make([]int, len(jobs))
-	finish := 0
 	for now := range 36 {
 		next := pick(s, done, now)
 		for i, j := range jobs {
-			lines[i].WriteByte(mark(s, i, j, done[i], now, next))
+			out.lines[i] += string(mark(s, i, j, done[i], now, next))
 		}
 		if next < 0 {
 			continue
 		}
 		if err := step(s, m, next, done); err != nil {
-			return err
+			return out, err
 		}
 		if next == 0 {
-			finish = now + 1
+			out.took = now + 1 - jobs[0].start
 		}
 	}
-	fmt.Fprintf(w, "%s\n", title)
+	return out, nil
+}
+
+// String prints a timeline.
+func (t timeline) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", t.title)
 	for i, j := range jobs {
-		fmt.Fprintf(w, "%14s |%s|\n", j.name, lines[i].String())
+		fmt.Fprintf(&b, "%14s |%s|\n", j.name, t.lines[i])
 	}
+	fmt.Fprintf(&b, "%s\n\n", t.verdict())
+	return b.String()
+}
+
+func (t timeline) verdict() string {
 	late := "in time"
-	if finish-jobs[0].start > deadline {
+	if t.took > deadline {
 		late = "the watchdog resets the machine"
 	}
-	_, err := fmt.Fprintf(w, "bus done after %d ms: %s\n\n", finish-jobs[0].start, late)
-	return err
+	return fmt.Sprintf("bus done after %d ms: %s", t.took, late)
+}
+
+// colours of what a task does in the graph.
+var colours = map[rune]string{'#': "#4477aa", '=': "#228833", '.': "#ee6677", '-': "#cccccc"}
+
+// graph draws timelines as SVG, 15 pixels a ms.
+func graph(runs []timeline) string {
+	var b strings.Builder
+	b.WriteString(`<svg xmlns="http://www.w3.org/2000/svg" width="700" height="270" font-family="sans-serif" font-size="13">` + "\n")
+	y := 20
+	for _, t := range runs {
+		fmt.Fprintf(&b, `<text x="10" y="%d" font-weight="bold">%s: %s</text>`+"\n", y, t.title, t.verdict())
+		for i, line := range t.lines {
+			y += 25
+			fmt.Fprintf(&b, `<text x="10" y="%d">%s</text>`+"\n", y, jobs[i].name)
+			for ms, c := range line {
+				if colour := colours[c]; colour != "" {
+					fmt.Fprintf(&b, `<rect x="%d" y="%d" width="15" height="16" fill="%s"/>`+"\n", 130+15*ms, y-13, colour)
+				}
+			}
+		}
+		y += 40
+	}
+	x := 10
+	for _, k := range []struct {
+		c    rune
+		text string
+	}{{'#', "runs"}, {'=', "runs with the mutex"}, {'.', "waits for the mutex"}, {'-', "ready, not running"}} {
+		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="15" height="16" fill="%s"/><text x="%d" y="%d">%s</text>`+"\n", x, y-13, colours[k.c], x+20, y, k.text)
+		x += 165
+	}
+	b.WriteString("</svg>\n")
+	return b.String()
 }
 
 func (j job) length() int { return j.before + j.held + j.end }
@@ -112,7 +172,7 @@ func pick(s *lock.System, done []int, now int) int {
 	return best
 }
 
-func mark(s *lock.System, i int, j job, done, now, next int) byte {
+func mark(s *lock.System, i int, j job, done, now, next int) rune {
 	switch {
 	case now < j.start || done >= j.length():
 		return ' '
