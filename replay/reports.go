@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/kernsim/kernsim/sync/lockdep"
 	"github.com/kernsim/kernsim/sync/refs"
 )
 
@@ -30,7 +31,8 @@ func tableFiles(c Capture) []string {
 func hasReports(c Capture) bool { return len(tableFiles(c)) > 0 }
 
 // Reports compares every row of the truth tables of refcount_t and atomic_t:
-// answer, value left, warning.
+// answer, value left, warning. Of the lock validator's reports in folders below it
+// finds the cycles and uses again from the dependencies that they describe.
 func Reports(_ context.Context, c Capture, _ Options) (*Result, error) {
 	meta, err := c.Meta()
 	if err != nil {
@@ -56,5 +58,39 @@ func Reports(_ context.Context, c Capture, _ Options) (*Result, error) {
 			res.Exact++
 		}
 	}
-	return res, nil
+	return res, splats(c, res)
+}
+
+// splats reads the printed reports in the folders of a capture.
+func splats(c Capture, res *Result) error {
+	return fs.WalkDir(c.FS, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.Contains(path, "/") || !strings.HasSuffix(stored(path), ".txt") {
+			return err
+		}
+		r, err := c.plain(stored(path))
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		s, err := lockdep.ReadSplat(r)
+		if err != nil {
+			return nil // a text of another kind
+		}
+		found, err := s.Explain()
+		if err != nil {
+			return err
+		}
+		if found == nil && s.Differences(found) == "" {
+			res.count("printed reports that describe no dependencies")
+			return nil
+		}
+		res.Requests++
+		res.count("printed reports found again")
+		if diff := s.Differences(found); diff != "" {
+			res.differ(0, path+": "+diff)
+			return nil
+		}
+		res.Exact++
+		return nil
+	})
 }

@@ -71,6 +71,9 @@ type key struct {
 type lock struct {
 	key  KeyID
 	addr uint64
+	// cpu and site are those that took the lock last, for lock_stat.
+	cpu  int
+	site string
 }
 
 // class is a lock class. Its usage only grows while it lives.

@@ -18,7 +18,10 @@ func (t *LockTime) add(ns int64) {
 // classStat are a class's times, write and read (struct lock_class_stats).
 type classStat struct {
 	wait, hold [2]LockTime
-	points     []contention
+	// bounced counts waits, moved acquisitions, of a lock that another CPU had last.
+	bounced, moved [2]uint64
+	// points are the places that waited, holders those that had the lock then.
+	points, holders []contention
 }
 
 // contention is a place that waited, and how often.
@@ -41,19 +44,25 @@ func (v *Validator) Contended(t *Task, l LockID, site string) {
 	}
 	h := &t.held[i]
 	h.waitSince = v.cfg.Clock()
-	v.classes[h.class].stat.point(site)
+	s := &v.classes[h.class].stat
+	s.points = countPoint(s.points, site)
+	s.holders = countPoint(s.holders, v.locks[l].site)
+	if v.locks[l].cpu != t.CPU {
+		s.bounced[h.readIndex()]++
+	}
 }
 
-func (s *classStat) point(site string) {
-	for i := range s.points {
-		if s.points[i].site == site {
-			s.points[i].n++
-			return
+func countPoint(points []contention, site string) []contention {
+	for i := range points {
+		if points[i].site == site {
+			points[i].n++
+			return points
 		}
 	}
-	if len(s.points) < statPoints {
-		s.points = append(s.points, contention{site, 1})
+	if len(points) < statPoints {
+		points = append(points, contention{site, 1})
 	}
+	return points
 }
 
 // Acquired records that a task has got a lock that it waited for (lock_acquired).
@@ -69,6 +78,10 @@ func (v *Validator) Acquired(t *Task, l LockID) {
 		h.waitSince = 0
 	}
 	h.heldSet = now
+	if v.locks[l].cpu != t.CPU {
+		v.classes[h.class].stat.moved[h.readIndex()]++
+	}
+	v.locks[l].cpu, v.locks[l].site = t.CPU, h.site
 }
 
 // countHeld adds the time for which a lock was held (lock_release_holdtime).

@@ -35,7 +35,7 @@ type held struct {
 	prevKey            uint64
 	lock, nest         LockID
 	class              ClassID
-	refs, pins         uint32
+	refs               uint32
 	waitSince, heldSet int64
 	irqContext         uint8
 	// read: 0 write, 1 reader, 2 recursive reader.

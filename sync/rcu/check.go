@@ -191,7 +191,7 @@ func (c *Checker) gracePeriod(e *Event) string {
 		c.end(e, seq)
 	case "newreq":
 		if c.known && !c.running {
-			c.prove(e, Sequence, seq == c.seq+3, "request at %d, after the grace period %d", seq, c.seq)
+			c.prove(e, Sequence, seq == c.seq+3 || seq == c.seq+4, "request at %d, after the grace period %d", seq, c.seq)
 		}
 	case "fqswait", "fqsstart", "fqsend":
 		if c.known {
@@ -321,7 +321,9 @@ func (c *Checker) accelerate(e *Event, seq int64) {
 	if !c.known {
 		return
 	}
-	c.prove(e, Acceleration, seq == c.next() || seen && seq == before,
+	// Between two grace periods the next may have begun without having said so yet.
+	begun := !c.running && seq == c.next()+4
+	c.prove(e, Acceleration, seq == c.next() || seen && seq == before || begun,
 		"callbacks wait for %d, want %d", seq, c.next())
 }
 
