@@ -35,13 +35,11 @@ type datSink struct {
 	index   map[string]int32
 	note    datNote
 	columns int
-	last    uint64
 	comms   map[int32]string
 	tgids   map[int32]int32
 	pids    []int32
 	hasTask bool
 	hasSys  bool
-	mixed   bool
 	micros  bool
 	closed  bool
 
