@@ -68,7 +68,7 @@ func TestEveryFolderHasProvenance(t *testing.T) {
 }
 
 // maxEmbedded is the most that the program may carry.
-const maxEmbedded = 8 << 20
+const maxEmbedded = 12 << 20
 
 func TestEmbeddedSize(t *testing.T) {
 	var n int64

@@ -75,6 +75,7 @@ var kinds = []kind{
 	{"pages", hasPages, Pages, false},
 	{"objects", hasObjects, Objects, true},
 	{"litmus", hasLitmus, Litmus, false},
+	{"sched", hasSched, Sched, false},
 }
 
 // wanted says whether Options.Model asks for the kind.

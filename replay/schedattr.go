@@ -1,0 +1,189 @@
+package replay
+
+import "github.com/kernsim/kernsim/sched"
+
+// System calls change a task's weight, policy or priority between its being
+// taken out of its queue and put back. A trace shows the call's entry and the
+// queue operations; the new attributes are kept from the first and set at the
+// first line after the task was taken out.
+
+func (r *schedReplay) setNice(l *schedLine) {
+	pid := r.t.pid(l, keyPid)
+	id, ok := r.taskOf[pid]
+	if !ok {
+		return
+	}
+	st := r.m.Task(id)
+	nice := int(int64(r.t.val(l, keyNice)))
+	if nice != st.Nice && nice >= sched.MinNice && nice <= sched.MaxNice {
+		r.pendingAttr[pid] = attr{policy: st.Policy, nice: nice, rtPriority: st.RTPriority, keepSlice: true}
+	}
+}
+
+func (r *schedReplay) setAttr(l *schedLine) {
+	pid := r.t.pid(l, keyPid)
+	id, ok := r.taskOf[pid]
+	if !ok {
+		return
+	}
+	st := r.m.Task(id)
+	a := attr{policy: sched.Policy(int8(r.t.val(l, keyPolicy))), nice: st.Nice, rtPriority: int(int32(r.t.val(l, keyPrio))),
+		dl: [3]uint64{r.t.val(l, keyRuntime), r.t.val(l, keyDeadline), r.t.val(l, keyPeriod)}}
+	if a.policy < 0 {
+		a.policy = st.Policy
+	}
+	if fairPolicy(a.policy) {
+		a.nice = int(int32(r.t.val(l, keyNice)))
+		a.rtPriority = 0
+	}
+	r.pendingAttr[pid] = a
+}
+
+// applyPending sets what a system call changed, unless the line still takes the
+// task out of its queue.
+func (r *schedReplay) applyPending(pid int32, l *schedLine) {
+	a, ok := r.pendingAttr[pid]
+	if !ok || l.event.takesOut() {
+		return
+	}
+	delete(r.pendingAttr, pid)
+	id := r.taskOf[pid]
+	before := r.m.Task(id)
+	r.step(l, r.k.SetPriority(id, a.policy, a.nice, a.rtPriority, r.boost(pid)))
+	if a.policy == sched.PolicyDeadline && a.dl[0] > 0 {
+		r.k.SetDeadline(id, a.dl[0], a.dl[1], a.dl[2], false)
+	}
+	if fairPolicy(a.policy) && !a.keepWeight && !a.keepSlice {
+		r.k.SetSlice(id, a.dl[0])
+	}
+	if !a.keepWeight {
+		r.k.Reweight(id, l.event == entry(sched.PointReweightEntity) && before.Class == sched.ClassFair)
+	}
+	if after := r.m.Task(id).Class; after != before.Class && before.Class != sched.ClassFair {
+		r.switching[id] = before.Class
+	}
+}
+
+// boost is the priority that a donor gives a task, 140 if there is none.
+func (r *schedReplay) boost(pid int32) int {
+	if p, ok := r.boosts[pid]; ok {
+		return p
+	}
+	return 140
+}
+
+func fairPolicy(p sched.Policy) bool {
+	return p == sched.PolicyNormal || p == sched.PolicyBatch || p == sched.PolicyIdle
+}
+
+// setprio is a change of the donor: the task gets the donor's priority if that
+// is higher than its own (rt_mutex_setprio).
+func (r *schedReplay) setprio(l *schedLine) {
+	pid := r.t.pid(l, keyPid)
+	id, ok := r.taskOf[pid]
+	if !ok {
+		return
+	}
+	delete(r.boosts, pid)
+	if donor, ok := r.taskOf[r.t.pid(l, keyPi)]; ok && r.t.pid(l, keyPi) != 0 {
+		r.boosts[pid] = r.m.Task(donor).Prio
+	}
+	st := r.m.Task(id)
+	r.pendingAttr[pid] = attr{policy: st.Policy, nice: st.Nice, rtPriority: st.RTPriority, keepWeight: true}
+}
+
+// deadlineTimer is the replenishment timer of a task.
+func (r *schedReplay) deadlineTimer(i int32, l *schedLine) {
+	if !r.ofTask(l) {
+		r.serverTimer(i, l)
+		return
+	}
+	id, ok := r.task(l)
+	if !ok {
+		return
+	}
+	r.compareDeadline(l, id)
+	r.at = r.t.next[i]
+	r.k.DeadlineTimer(id)
+}
+
+// updateDeadline is a charge of the running deadline task that no other
+// operation brings: it yields, or is put back before a pick.
+func (r *schedReplay) updateDeadline(i int32, l *schedLine, cpu sched.CPU) {
+	id := r.k.Running(cpu)
+	st := r.m.Deadline(id)
+	switch next := r.t.next[i]; {
+	case r.m.Task(id).Class != sched.ClassDeadline:
+		r.k.UpdateCurrClass(cpu)
+	case r.t.val(l, keyCdlf)&dlYielded != 0 && !st.Yielded:
+		r.step(l, r.k.Yield(cpu))
+	case r.picksNext(next):
+		r.step(l, r.k.PutPrev(cpu))
+	default:
+		r.k.UpdateCurrClass(cpu)
+		r.hint("time of a running task read from outside")
+	}
+}
+
+// picksNext says that a pick follows a line, with nothing but what the line's
+// operation brings in between.
+func (r *schedReplay) picksNext(at int32) bool {
+	for n := 0; at >= 0 && n < lookAhead; n++ {
+		switch e := r.t.lines[at].event; {
+		case e == entry(sched.PointPickTaskDL) || e == evSwitch:
+			return true
+		case e.begins() && e != entry(sched.PointEnqueueTaskDL):
+			return false
+		}
+		at = r.t.next[at]
+	}
+	return false
+}
+
+// takesOut says that an event is part of taking a task out of its queue.
+func (e schedEvent) takesOut() bool {
+	switch e {
+	case entry(sched.PointDequeueTaskFair), entry(sched.PointDequeueTaskRT), entry(sched.PointDequeueTaskDL),
+		entry(sched.PointPutPrevEntity), entry(sched.PointPutPrevTaskRT), evSetUserNice, evSetsched:
+		return true
+	}
+	return false
+}
+
+// reweight is an entity's change of weight that no other operation brings: a
+// system call's, or a group's new cpu.weight.
+func (r *schedReplay) reweight(l *schedLine) {
+	if myq := r.t.val(l, keyMyq); myq != 0 {
+		g, ok := r.groupOf[myq]
+		if !ok {
+			return
+		}
+		r.k.SetShares(g, r.t.val(l, keyWeight))
+		r.k.ReweightGroup(r.entityOfQueue(myq))
+		r.hint("a group's weight set")
+		return
+	}
+	pid := r.t.pid(l, keyPid)
+	if _, ok := r.pendingAttr[pid]; ok {
+		r.applyPending(pid, l)
+		return
+	}
+	r.leftOver(l)
+}
+
+// syncPriority takes over a task's policy and priority where a line shows
+// others than the model has.
+func (r *schedReplay) syncPriority(l *schedLine, id sched.TaskID) {
+	prio, ok := r.t.get(l, keyPrio)
+	pol, ok2 := r.t.get(l, keyPol)
+	st := r.m.Task(id)
+	if !ok || !ok2 || int(int32(prio)) == st.Prio && sched.Policy(pol) == st.Policy {
+		return
+	}
+	info := sched.TaskInfo{Nice: st.Nice}
+	setPriority(&info, int(int32(prio)), sched.Policy(pol))
+	if r.k.SetPriority(id, info.Policy, info.Nice, info.RTPriority, 140) == nil {
+		r.k.Reweight(id, false)
+		r.res.count("policy or priority taken over")
+	}
+}

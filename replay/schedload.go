@@ -1,0 +1,185 @@
+package replay
+
+import "github.com/kernsim/kernsim/sched"
+
+// tracksLoad says that the trace shows load tracking.
+func (r *schedReplay) tracksLoad() bool { return r.t.seen[entry(sched.PointUpdateLoadAvgCFS)] > 0 }
+
+// loadKeys are the fields of a load average, as a line shows it.
+var loadKeys = []schedKey{keyLut, keyLsum, keyRsum, keyUsum, keyPc, keyLavg, keyRavg, keyUavg}
+
+func loadField(s *sched.LoadState, k schedKey) uint64 {
+	switch k {
+	case keyLut:
+		return s.LastUpdate
+	case keyLsum:
+		return s.LoadSum
+	case keyRsum:
+		return s.RunnableSum
+	case keyUsum:
+		return uint64(s.UtilSum)
+	case keyPc:
+		return uint64(s.PeriodContrib)
+	case keyLavg:
+		return s.Load
+	case keyRavg:
+		return s.Runnable
+	}
+	return s.Util
+}
+
+func setLoadField(s *sched.LoadState, k schedKey, v uint64) {
+	switch k {
+	case keyLut:
+		s.LastUpdate = v
+	case keyLsum:
+		s.LoadSum = v
+	case keyRsum:
+		s.RunnableSum = v
+	case keyUsum:
+		s.UtilSum = uint32(v)
+	case keyPc:
+		s.PeriodContrib = uint32(v)
+	case keyLavg:
+		s.Load = v
+	case keyRavg:
+		s.Runnable = v
+	case keyUavg:
+		s.Util = v
+	}
+}
+
+// compareLoad compares the load average of an entity or queue, and the clock.
+func (r *schedReplay) compareLoad(l *schedLine, p *sched.Probe) {
+	q := r.m.Queue(p.Queue)
+	if now, ok := r.t.get(l, keyNow); ok && (!r.peltClock[p.CPU] || !r.check(l, keyNow, q.PeltClock)) {
+		r.peltClock[p.CPU] = true
+		r.k.SetPeltClock(p.CPU, now+r.m.RunQueue(p.CPU).ClockPelt-q.PeltClock)
+		p.Value = now
+	}
+	if p.Point == sched.PointUpdateLoadAvgCFS {
+		r.check(l, keyHnr, uint64(q.HNrRunning))
+		known := r.knownLoadQ[p.Queue]
+		if r.takeLoad(l, &q.Load, known) {
+			r.k.SetQueue(p.Queue, q)
+		}
+		r.knownLoadQ[p.Queue] = true
+		return
+	}
+	e := r.m.Entity(p.Entity)
+	known := r.loadKnown(p.Entity)
+	if known {
+		r.check(l, keyRw, e.RunnableWt)
+	}
+	if r.takeLoad(l, &e.Load, known) {
+		r.k.SetEntity(p.Entity, e)
+	}
+	r.knownLoadE[p.Entity] = true
+}
+
+// loadKnown says that the model knows an entity's load: it has seen it, or the
+// entity's task was forked under its eyes.
+func (r *schedReplay) loadKnown(id sched.EntityID) bool {
+	return r.knownLoadE[id] || r.knows(id, keyNone)
+}
+
+// takeLoad compares a load average, or takes it over at its first sight; it
+// says whether s was changed.
+func (r *schedReplay) takeLoad(l *schedLine, s *sched.LoadState, known bool) bool {
+	changed := false
+	for _, k := range loadKeys {
+		want, ok := r.t.get(l, k)
+		if !ok || known && r.check(l, k, loadField(s, k)) {
+			continue
+		}
+		if known {
+			r.adopted++
+		}
+		changed = true
+		setLoadField(s, k, want)
+	}
+	return changed
+}
+
+// startLoads gives queues and entities that were there at the start the load
+// that their first update shows; no line before can have changed it.
+func (r *schedReplay) startLoads() {
+	for i := range r.t.lines {
+		l := &r.t.lines[i]
+		switch l.event {
+		case entry(sched.PointUpdateLoadAvgCFS):
+			r.startQueueLoad(l)
+		case entry(sched.PointUpdateLoadAvgSE):
+			r.startEntityLoad(l)
+		}
+	}
+}
+
+func (r *schedReplay) startQueueLoad(l *schedLine) {
+	id, ok := r.queueOf[r.t.val(l, keyCFS)]
+	if !ok || r.knownLoadQ[id] {
+		return
+	}
+	q := r.m.Queue(id)
+	r.takeLoad(l, &q.Load, false)
+	r.k.SetQueue(id, q)
+	r.knownLoadQ[id] = true
+}
+
+func (r *schedReplay) startEntityLoad(l *schedLine) {
+	o := r.scan.find(r.t.pid(l, keyPid), r.t.val(l, keyMyq))
+	if o == nil || o.forked {
+		return
+	}
+	id := r.entityOfObject(o)
+	if r.knownLoadE[id] {
+		return
+	}
+	e := r.m.Entity(id)
+	r.takeLoad(l, &e.Load, false)
+	if v, ok := r.t.get(l, keyRw); ok {
+		e.RunnableWt = v
+	}
+	r.k.SetEntity(id, e)
+	r.knownLoadE[id] = true
+}
+
+// dies notes a task that leaves for good. Its load leaves its queue a little
+// later, when the next task has interrupts on again: a tick that was waiting
+// comes first.
+func (r *schedReplay) dies(l *schedLine) {
+	if id, ok := r.taskOf[r.t.pid(l, keyPrevPid)]; ok && l.state&(sched.StateZombie|sched.StateExitDead) != 0 && r.tracksLoad() {
+		r.dying = append(r.dying, id)
+	}
+}
+
+// bury takes dead tasks' loads off their queues, unless the operation that
+// begins shows that this has not happened yet.
+func (r *schedReplay) bury(i int32) {
+	keep := r.dying[:0]
+	for _, id := range r.dying {
+		q, _, _ := r.m.Where(r.m.EntityOf(id))
+		if r.stillLoaded(i, q) {
+			keep = append(keep, id)
+			r.hint("death of a task noticed after an interrupt")
+			continue
+		}
+		r.k.Dead(id)
+	}
+	r.dying = keep
+}
+
+// stillLoaded looks whether the next update of a queue, in the operation that
+// begins at a line, shows the load that the model has now.
+func (r *schedReplay) stillLoaded(i int32, q sched.QueueID) bool {
+	for at := i; at >= 0; at = r.t.next[at] {
+		l := &r.t.lines[at]
+		if at != i && l.event.begins() {
+			return false
+		}
+		if l.event == entry(sched.PointUpdateLoadAvgCFS) && r.queueOf[r.t.val(l, keyCFS)] == q {
+			return r.t.val(l, keyLsum) == r.m.Queue(q).Load.LoadSum
+		}
+	}
+	return false
+}

@@ -1,0 +1,135 @@
+package sched
+
+// Load balancing: an idle CPU takes a task from the CPU of its domain that has
+// the most waiting; a busy one does so at intervals, from nearest to farthest.
+// Real-time tasks that cannot run where they are go to a CPU that lets them.
+
+// domains are the sizes of the units within which load is balanced.
+func (s *Sim) domains() [3]int {
+	t := &s.cfg.Topology
+	return [3]int{t.SMT, t.LLC, len(s.cpus)}
+}
+
+// newIdle pulls a task to a CPU that has none (newidle_balance); it says
+// whether one came.
+func (s *Sim) newIdle(cpu CPU) bool {
+	if len(s.cpus) == 1 {
+		return false
+	}
+	for _, size := range s.domains() {
+		if size > 1 && s.pull(cpu, size, 2) {
+			return true
+		}
+	}
+	return false
+}
+
+// balanceTicks is how many ticks lie between two balancings of a busy CPU, for
+// each CPU of the domain.
+const balanceTicks = 4
+
+// balance pulls a task to a busy CPU that has less to do than another one
+// (load_balance), now and then.
+func (s *Sim) balance(cpu CPU) {
+	if len(s.cpus) == 1 || s.now-s.cpus[cpu].balanced < balanceTicks*s.tick {
+		return
+	}
+	s.cpus[cpu].balanced = s.now
+	for _, size := range s.domains() {
+		if size > 1 && s.pull(cpu, size, s.m.queues[s.m.rqs[cpu].root].hNrRunning+2) {
+			return
+		}
+	}
+}
+
+// pull moves one waiting task to a CPU from the one of its unit that has most,
+// but at least a number of tasks.
+func (s *Sim) pull(cpu CPU, size int, least uint32) bool {
+	first := int(cpu) / size * size
+	busiest, most := CPU(-1), least-1
+	for c := first; c < min(first+size, len(s.cpus)); c++ {
+		if n := s.m.queues[s.m.rqs[c].root].hNrRunning; CPU(c) != cpu && n > most {
+			busiest, most = CPU(c), n
+		}
+	}
+	if busiest < 0 {
+		return false
+	}
+	t := s.waiting(&s.m.queues[s.m.rqs[busiest].root], cpu)
+	if t < 0 {
+		return false
+	}
+	s.clock(busiest)
+	if _, err := s.k.Dequeue(t, DequeueNoClock); err != nil {
+		return false
+	}
+	s.move(t, cpu, StateRunning)
+	s.enqueueMoved(t)
+	return true
+}
+
+// waiting finds a task of a queue, or of one below it, that another CPU may
+// take.
+func (s *Sim) waiting(q *cfsQueue, to CPU) TaskID {
+	for n := int32(q.tree.first); n >= 0; n = next(s.m.nodes, n) {
+		e := &s.m.ents[n]
+		switch {
+		case e.delayed:
+		case e.isTask():
+			if s.allowed(e.task, to) {
+				return e.task
+			}
+		default:
+			if t := s.waiting(&s.m.queues[e.myQ], to); t >= 0 {
+				return t
+			}
+		}
+	}
+	if q.curr >= 0 && !s.m.ents[q.curr].isTask() && s.m.ents[q.curr].onRQ {
+		return s.waiting(&s.m.queues[s.m.ents[q.curr].myQ], to)
+	}
+	return NoTask
+}
+
+// pushRT moves a real-time task that was just queued, and may not run there, to
+// a CPU that runs something less important (push_rt_task).
+func (s *Sim) pushRT(cpu CPU, id TaskID) {
+	task := &s.m.tasks[id]
+	rq := &s.m.rqs[cpu]
+	if len(s.cpus) == 1 || task.class != ClassRT || rq.needResched || rq.curr == id {
+		return
+	}
+	if to := s.selectRT(id, cpu); to != cpu && s.rank(to) > s.rankOf(id) {
+		s.moveRT(id, cpu, to)
+	}
+}
+
+func (s *Sim) moveRT(id TaskID, from, to CPU) {
+	s.clock(from)
+	if _, err := s.k.Dequeue(id, DequeueNoClock); err != nil {
+		s.fail(err)
+		return
+	}
+	s.move(id, to, StateRunning)
+	s.enqueueMoved(id)
+}
+
+// pullRT takes a waiting real-time task from another CPU if this one now runs
+// something less important (pull_rt_task).
+func (s *Sim) pullRT(cpu CPU) {
+	if len(s.cpus) == 1 {
+		return
+	}
+	for c := range s.cpus {
+		rq := &s.m.rqs[c]
+		if CPU(c) == cpu || rq.rt.nrRunning < 2 || rq.rt.throttled {
+			continue
+		}
+		for t := rq.rt.first[rq.rt.highest()]; t >= 0; t = s.m.tasks[t].rt.next {
+			if t != rq.curr && s.allowed(t, cpu) && s.rank(cpu) > s.rankOf(t) {
+				s.moveRT(t, CPU(c), cpu)
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package sched
+
+import "math/bits"
+
+// Features are the scheduler's switches that /sys/kernel/debug/sched/features
+// shows, as bits.
+type Features uint64
+
+// The features that change what the models do.
+const (
+	GentleFairSleepers   Features = 1 << iota // CFS: a sleeper's credit is half of the latency
+	StartDebit                                // CFS: a new task is placed one slice later
+	NextBuddy                                 // a woken task is preferred by the next pick
+	LastBuddy                                 // CFS: a preempted task is preferred by the next pick
+	WakeupPreemption                          // a woken task may preempt
+	AltPeriod                                 // CFS: the period counts all tasks of the CPU
+	BaseSlice                                 // CFS: no slice below the minimal granularity
+	AttachAgeLoad                             // load decays while a task is between queues
+	UtilEst                                   // estimate a task's utilization
+	PlaceLag                                  // EEVDF: a task keeps its lag over a sleep
+	PlaceDeadlineInitial                      // EEVDF: a new task gets half a slice
+	PlaceRelDeadline                          // EEVDF: a migrated task keeps its deadline
+	RunToParity                               // EEVDF: a task keeps the CPU for its slice
+	PreemptShort                              // EEVDF: a shorter slice may break RunToParity
+	DelayDequeue                              // EEVDF: a sleeper stays queued until its lag is spent
+	DelayZero                                 // EEVDF: lag ends at zero with DelayDequeue
+	PickBuddy                                 // EEVDF: a next buddy may be picked
+	RTRuntimeShare                            // RT: CPUs lend each other runtime
+	NonTaskCapacity                           // load balancing: interrupts take capacity
+	WakeAffineIdle                            // wake_affine prefers an idle CPU
+	WakeAffineWeight                          // wake_affine compares loads
+	featuresEnd
+)
+
+var featureNames = [...]string{
+	"GENTLE_FAIR_SLEEPERS", "START_DEBIT", "NEXT_BUDDY", "LAST_BUDDY", "WAKEUP_PREEMPTION", "ALT_PERIOD", "BASE_SLICE",
+	"ATTACH_AGE_LOAD", "UTIL_EST", "PLACE_LAG", "PLACE_DEADLINE_INITIAL", "PLACE_REL_DEADLINE", "RUN_TO_PARITY",
+	"PREEMPT_SHORT", "DELAY_DEQUEUE", "DELAY_ZERO", "PICK_BUDDY", "RT_RUNTIME_SHARE", "NONTASK_CAPACITY", "WA_IDLE", "WA_WEIGHT",
+}
+
+// FeatureByName gives the bit of a feature by the name that the kernel's file
+// shows; ok is false for one that changes nothing here.
+func FeatureByName(name string) (f Features, ok bool) {
+	for i, n := range featureNames {
+		if n == name {
+			return 1 << i, true
+		}
+	}
+	return 0, false
+}
+
+// String lists the features that are on, as the kernel's file does.
+func (f Features) String() string {
+	var s []byte
+	for i, n := range featureNames {
+		if i > 0 {
+			s = append(s, ' ')
+		}
+		if f&(1<<i) == 0 {
+			s = append(s, "NO_"...)
+		}
+		s = append(s, n...)
+	}
+	return string(s)
+}
+
+// Profile says how the scheduler of a kernel version behaves.
+type Profile struct {
+	Name string // kernel version, such as "6.1"
+	// EEVDF chooses the fair class: earliest eligible virtual deadline first,
+	// or the completely fair scheduler.
+	EEVDF bool
+	// ZeroVruntime (EEVDF): queues keep a moving zero for virtual time and no
+	// min_vruntime. Linux 6.19; Debian's 6.12 has it backported.
+	ZeroVruntime bool
+	// DelayedDequeue (EEVDF): the feature DELAY_DEQUEUE exists, and the task
+	// that ran is put back after the pick. Linux 6.12.
+	DelayedDequeue bool
+	// FairServer: each CPU reserves time for its fair tasks. Linux 6.12.
+	FairServer bool
+	// GroupSlice (EEVDF): a group's slice is the shortest one of its entities.
+	// Linux 6.13; Debian's 6.12 has it backported.
+	GroupSlice bool
+	// IdleCredit (CFS): a SCHED_IDLE sleeper's credit is the minimal
+	// granularity. Linux 5.17.
+	IdleCredit bool
+	// NextOverLast (CFS): the next buddy wins over the last one, and picking
+	// an entity makes it no buddy any more. Up to Linux 5.11.
+	NextOverLast bool
+	// Tunables are the values for one CPU; a machine scales them.
+	Tunables Tunables
+}
+
+// Tunables are the values under /sys/kernel/debug/sched and
+// /proc/sys/kernel/sched*. All times are nanoseconds.
+type Tunables struct {
+	Features             Features
+	LatencyNS            uint64 // CFS: targeted period of a queue with few tasks
+	MinGranularityNS     uint64 // CFS: least slice
+	IdleMinGranularityNS uint64 // CFS: least slice of SCHED_IDLE beside others
+	WakeupGranularityNS  uint64 // CFS: how far behind a woken task has to be to preempt
+	BaseSliceNS          uint64 // EEVDF: slice
+	MigrationCostNS      uint64 // a task that ran less long ago is cache hot
+	BandwidthSliceNS     uint64 // runtime that a queue takes from its group's pool
+	ChildRunsFirst       bool   // CFS: a forked child runs before its parent
+	RTPeriodNS           uint64 // window of RTRuntimeNS
+	RTRuntimeNS          uint64 // time that RT and deadline tasks may use of RTPeriodNS; RuntimeInf: all
+	RRTimesliceTicks     uint32 // time slice of SCHED_RR in ticks
+	DLPeriodMinNS        uint64 // least period that SCHED_DEADLINE accepts
+	DLPeriodMaxNS        uint64 // greatest period that SCHED_DEADLINE accepts
+}
+
+// nrLatency is sched_nr_latency: how many tasks share one latency period.
+func (t *Tunables) nrLatency() uint64 {
+	if t.MinGranularityNS == 0 {
+		return 0
+	}
+	return (t.LatencyNS + t.MinGranularityNS - 1) / t.MinGranularityNS
+}
+
+// Scale gives the tunables of a machine with a number of CPUs: those that the
+// kernel scales grow with 1 + log2(CPUs), at most 8 CPUs counted
+// (sched_tunable_scaling = logarithmic).
+func (t Tunables) Scale(cpus int) Tunables {
+	f := uint64(bits.Len(uint(min(max(cpus, 1), 8))))
+	t.LatencyNS *= f
+	t.MinGranularityNS *= f
+	t.WakeupGranularityNS *= f
+	t.BaseSliceNS *= f
+	return t
+}
+
+var baseTunables = Tunables{
+	MigrationCostNS:  500 * usec,
+	BandwidthSliceNS: 5 * msec,
+	RTPeriodNS:       sec,
+	RTRuntimeNS:      950 * msec,
+	DLPeriodMinNS:    100 * usec,
+	DLPeriodMaxNS:    4194304 * usec,
+}
+
+func cfsTunables(idleMinGranularity uint64, more Features) Tunables {
+	t := baseTunables
+	t.Features = GentleFairSleepers | StartDebit | LastBuddy | WakeupPreemption | AttachAgeLoad | UtilEst | NonTaskCapacity |
+		WakeAffineIdle | WakeAffineWeight | more
+	t.LatencyNS, t.MinGranularityNS, t.WakeupGranularityNS = 6*msec, 750*usec, msec
+	t.IdleMinGranularityNS = idleMinGranularity
+	return t
+}
+
+func eevdfTunables(slice uint64, more Features) Tunables {
+	t := baseTunables
+	t.Features = PlaceLag | PlaceDeadlineInitial | RunToParity | WakeupPreemption | AttachAgeLoad | UtilEst | NonTaskCapacity |
+		WakeAffineIdle | WakeAffineWeight | more
+	t.BaseSliceNS = slice
+	return t
+}
+
+// Profiles of kernels. Linux6_1 and Debian6_12 are proven by replaying what
+// such kernels did; Linux5_4 shares its rules with 6.1, and the others are as
+// their source says.
+var (
+	Linux5_4   = Profile{Name: "5.4", NextOverLast: true, Tunables: cfsTunables(0, 0)}
+	Linux6_1   = Profile{Name: "6.1", IdleCredit: true, Tunables: cfsTunables(750*usec, AltPeriod|BaseSlice)}
+	Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, ZeroVruntime: true, DelayedDequeue: true, FairServer: true, GroupSlice: true,
+		Tunables: eevdfTunables(700*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero|PickBuddy)}
+)

@@ -1,0 +1,302 @@
+package sched
+
+// The scheduler's core operations that are made of several steps: picking the
+// next task, changing a task's attributes. They keep the kernel's order.
+
+// Schedule chooses a CPU's next task and makes it the running one
+// (__schedule): a task that goes to sleep must have been dequeued before. It
+// returns the task that ran and the one that runs.
+func (k Kernel) Schedule(cpu CPU) (prev, next TaskID) {
+	m, rq := k.m, &k.m.rqs[cpu]
+	prev = rq.curr
+	next = m.pickNext(rq)
+	k.Switch(cpu, next)
+	return prev, next
+}
+
+// pickNext is pick_next_task: if all runnable tasks are fair ones, that class
+// chooses at once, else each class is asked from the highest down.
+func (m *Machine) pickNext(rq *runQueue) TaskID {
+	prev := rq.curr
+	if m.tasks[prev].class <= ClassFair && rq.nrRunning == m.queues[rq.root].hNrRunning && m.queues[rq.root].nrRunning > 0 {
+		if t := m.fair.pickNext(rq, prev); t >= 0 {
+			return t
+		}
+	} else {
+		m.putPrev(rq, prev)
+		if rq.stop >= 0 {
+			return rq.stop
+		}
+		if t := m.pickDL(rq); t >= 0 {
+			return t
+		}
+		if t := m.pickRT(rq); t >= 0 {
+			return t
+		}
+		if t := m.fair.pickNext(rq, NoTask); t >= 0 {
+			return t
+		}
+	}
+	return rq.idle
+}
+
+// change takes a task out of its queue, changes it, and puts it back, as every
+// system call does that sets a task's attributes. tail are the flags besides
+// SAVE and RESTORE.
+func (m *Machine) change(t TaskID, flags int, f func()) {
+	rq, task := m.rqOfTask(t), &m.tasks[t]
+	runnable, running := task.onRQ == queued, rq.curr == t
+	if runnable {
+		m.dequeue(rq, t, DequeueSave|DequeueNoClock|flags)
+	}
+	if running {
+		m.putPrev(rq, t)
+	}
+	f()
+	if runnable {
+		m.enqueue(rq, t, EnqueueRestore|EnqueueNoClock|flags)
+	}
+	if running {
+		m.setNextTask(rq, t)
+	}
+}
+
+// SetNice gives a task another nice value (set_user_nice). Tasks of the
+// real-time and deadline classes keep it for later.
+func (k Kernel) SetNice(t TaskID, nice int) error {
+	task, err := k.task("set_user_nice", t)
+	switch {
+	case err != nil:
+		return err
+	case nice < MinNice || nice > MaxNice:
+		return &ConfigError{Field: "Nice", Value: int64(nice), Want: "-20 to 19"}
+	case prioToNice(int(task.staticPrio)) == nice:
+		return nil
+	case !task.policy.fair():
+		task.staticPrio = int16(niceToPrio(nice))
+		return nil
+	}
+	old := int(task.prio)
+	k.m.change(t, 0, func() {
+		task.staticPrio = int16(niceToPrio(nice))
+		k.Reweight(t, task.class == ClassFair && task.policy != PolicyIdle)
+		boosted := task.prio != task.normalPrio
+		task.normalPrio = task.staticPrio
+		if !boosted {
+			task.prio = task.normalPrio
+		}
+	})
+	k.PrioChanged(t, old)
+	return nil
+}
+
+// Attr are the attributes that sched_setattr sets. Times are ns.
+type Attr struct {
+	Policy                    Policy
+	Nice                      int    // SCHED_NORMAL, SCHED_BATCH, SCHED_IDLE
+	RTPriority                int    // SCHED_FIFO, SCHED_RR: 1 to 99
+	Runtime, Deadline, Period uint64 // SCHED_DEADLINE; Period 0: Deadline
+	Reclaim                   bool   // SCHED_DEADLINE: GRUB
+}
+
+// SetAttr gives a task another policy or other parameters
+// (__sched_setscheduler). A deadline task that the CPUs have no bandwidth for is
+// refused with an [AdmissionError].
+func (k Kernel) SetAttr(t TaskID, a Attr) error {
+	task, err := k.task("sched_setattr", t)
+	if err != nil {
+		return err
+	}
+	if err := k.m.checkAttr(t, &a); err != nil {
+		return err
+	}
+	if a.Policy.rt() || a.Policy == PolicyDeadline {
+		a.Nice = prioToNice(int(task.staticPrio))
+	}
+	oldPrio, oldClass, boost := int(task.prio), task.class, maxPrio
+	if task.prio < task.normalPrio {
+		boost = int(task.prio)
+	}
+	k.m.change(t, DequeueMove, func() {
+		if task.policy != PolicyIdle && a.Policy.fair() && a.Policy != PolicyIdle && oldClass == ClassFair {
+			task.policy, task.staticPrio = a.Policy, int16(niceToPrio(a.Nice))
+			k.Reweight(t, true)
+		}
+		// The parameters were checked above.
+		_ = k.SetPriority(t, a.Policy, a.Nice, a.RTPriority, boost)
+		if a.Policy == PolicyDeadline {
+			k.SetDeadline(t, a.Runtime, a.Deadline, a.Period, a.Reclaim)
+		}
+		k.Reweight(t, false)
+	})
+	k.m.classChanged(k, t, oldClass, oldPrio)
+	k.m.updateExtra()
+	return nil
+}
+
+// updateExtra computes what no deadline task has reserved, which GRUB may give
+// to the active ones (init_dl_rq_bw_ratio, __dl_add).
+func (m *Machine) updateExtra() {
+	extra, r := uint64(bwUnit), uint64(1<<8)
+	if m.tun.RTRuntimeNS != RuntimeInf && m.tun.RTRuntimeNS > 0 {
+		extra = ratio(m.tun.RTPeriodNS, m.tun.RTRuntimeNS)
+		r = ratio(m.tun.RTRuntimeNS, m.tun.RTPeriodNS) >> (bwShift - 8)
+	}
+	for i := range m.tasks {
+		if t := &m.tasks[i]; t.policy == PolicyDeadline && t.state&StateDead == 0 {
+			subPositive(&extra, t.dl.bw/uint64(len(m.rqs)))
+		}
+	}
+	for i := range m.rqs {
+		m.rqs[i].dl.extraBW, m.rqs[i].dl.bwRatio = extra, r
+	}
+}
+
+// classChanged tells the classes that a task came or went, or its class that
+// its priority is another (check_class_changed).
+func (m *Machine) classChanged(k Kernel, t TaskID, old Class, oldPrio int) {
+	switch {
+	case m.tasks[t].class != old:
+		k.SwitchedFrom(t, old)
+		k.SwitchedTo(t)
+	case int(m.tasks[t].prio) != oldPrio || old == ClassDeadline:
+		k.PrioChanged(t, oldPrio)
+	}
+}
+
+// checkAttr refuses what the kernel refuses with EINVAL or EBUSY.
+func (m *Machine) checkAttr(t TaskID, a *Attr) error {
+	if a.Policy != PolicyDeadline {
+		return m.checkInfo(&TaskInfo{Policy: a.Policy, Nice: a.Nice, RTPriority: a.RTPriority})
+	}
+	if a.Period == 0 {
+		a.Period = a.Deadline
+	}
+	switch {
+	case a.Runtime < 1<<dlScale:
+		return &ConfigError{Field: "Runtime", Value: int64(a.Runtime), Want: "at least 1024 ns"}
+	case a.Deadline == 0 || a.Deadline > a.Period || a.Runtime > a.Deadline:
+		return &ConfigError{Field: "Deadline", Value: int64(a.Deadline), Want: "runtime <= deadline <= period"}
+	case a.Period < m.tun.DLPeriodMinNS || a.Period > m.tun.DLPeriodMaxNS:
+		return &ConfigError{Field: "Period", Value: int64(a.Period), Want: "within sched_deadline_period_min_us and _max_us"}
+	}
+	return m.admit(t, ratio(a.Period, a.Runtime))
+}
+
+// AdmissionError says that deadline tasks would reserve more than the CPUs have
+// (EBUSY of sched_setattr). Bandwidths are parts of 2^20 of one CPU.
+type AdmissionError struct {
+	Reserved uint64 // by the others
+	Wanted   uint64
+	Limit    uint64 // of all CPUs together
+}
+
+// Error tells the bandwidths.
+func (e *AdmissionError) Error() string {
+	return "sched: sched_setattr: no bandwidth for the deadline task: " + percent(e.Reserved) + " reserved, " + percent(e.Wanted) +
+		" wanted, limit " + percent(e.Limit)
+}
+
+// percent prints a bandwidth as per cent of a CPU with two decimals.
+func percent(bw uint64) string {
+	n := bw * 10000 >> bwShift
+	digits := []byte{byte('0' + n/10%10), byte('0' + n%10)}
+	whole := n / 100
+	var buf [20]byte
+	i := len(buf)
+	for first := true; first || whole > 0; first = false {
+		i--
+		buf[i] = byte('0' + whole%10)
+		whole /= 10
+	}
+	return string(buf[i:]) + "." + string(digits) + "%"
+}
+
+// admit checks that the deadline tasks' bandwidths together stay below what
+// real-time and deadline tasks may use (sched_dl_overflow).
+func (m *Machine) admit(t TaskID, bw uint64) error {
+	if m.tun.RTRuntimeNS == RuntimeInf {
+		return nil
+	}
+	sum := uint64(0)
+	for i := range m.tasks {
+		if TaskID(i) != t && m.tasks[i].policy == PolicyDeadline && m.tasks[i].state&StateDead == 0 {
+			sum += m.tasks[i].dl.bw
+		}
+	}
+	limit := ratio(m.tun.RTPeriodNS, m.tun.RTRuntimeNS) * uint64(len(m.rqs))
+	if sum+bw > limit {
+		return &AdmissionError{Reserved: sum, Wanted: bw, Limit: limit}
+	}
+	return nil
+}
+
+// SetDonor gives a task the priority of another one that waits for it, or takes
+// it back with NoTask (rt_mutex_setprio): priority inheritance. Locks call it.
+func (k Kernel) SetDonor(t, donor TaskID) error {
+	task, err := k.task("rt_mutex_setprio", t)
+	if err != nil {
+		return err
+	}
+	prio := task.normalPrio
+	if donor >= 0 && int(donor) < len(k.m.tasks) {
+		prio = min(prio, k.m.tasks[donor].prio)
+	}
+	deadline := donor >= 0 && prio < maxDLPrio && task.normalPrio >= maxDLPrio
+	if prio == task.prio && !deadline && task.dl.pi < 0 {
+		return nil
+	}
+	old, oldClass, flags := int(task.prio), task.class, DequeueMove
+	rq := k.m.rqOfTask(t)
+	runnable, running := task.onRQ == queued, rq.curr == t
+	if runnable {
+		k.m.dequeue(rq, t, DequeueSave|DequeueNoClock|flags)
+	}
+	if running {
+		k.m.putPrev(rq, t)
+	}
+	switch {
+	case prio < maxDLPrio && deadline:
+		task.dl.pi = donor
+		flags |= EnqueueReplenish
+	case prio < maxRTPrio:
+		task.dl.pi = NoTask
+		if old < int(prio) {
+			flags |= EnqueueHead
+		}
+	default:
+		task.dl.pi = NoTask
+	}
+	task.prio, task.class = prio, classOf(int(prio))
+	if runnable {
+		k.m.enqueue(rq, t, EnqueueRestore|EnqueueNoClock|flags)
+	}
+	if running {
+		k.m.setNextTask(rq, t)
+	}
+	k.m.classChanged(k, t, oldClass, old)
+	return nil
+}
+
+// MoveTask puts a task into another group (sched_move_task).
+func (k Kernel) MoveTask(t TaskID, g GroupID) error {
+	task, err := k.task("sched_move_task", t)
+	switch {
+	case err != nil:
+		return err
+	case int(g) < 0 || int(g) >= len(k.m.groups):
+		return stepError("sched_move_task", t, "there is no such group")
+	}
+	running := k.m.rqOfTask(t).curr == t
+	k.m.change(t, DequeueMove, func() {
+		if task.class == ClassFair {
+			k.m.fair.changeGroup(t, g)
+		} else {
+			k.m.setTaskQueue(t, g, task.cpu)
+		}
+	})
+	if running {
+		k.m.resched(k.m.rqOfTask(t))
+	}
+	return nil
+}
