@@ -175,7 +175,7 @@ func (p program) source(c *cell, name string) string {
 		}
 	}
 	if c.main {
-		fmt.Fprintf(&b, "func main() {\n//line %s:%d\n%s\n}\n", name, c.line, c.body)
+		fmt.Fprintf(&b, "func main() {\n//line %s:%d\n%s\n}\n", name, max(c.line, 1), c.body)
 	}
 	text := b.String()
 	used := usedNames(text)

@@ -37,7 +37,7 @@ func SVG(svg []byte) {
 	if i := strings.Index(text, "<svg"); i > 0 {
 		text = text[i:]
 	}
-	HTML(`<div class="kernsim-graph">` + text + "</div>")
+	HTML(`<div class="kernsim-graph" style="max-width:42em">` + text + "</div>")
 }
 
 // PNG shows a picture.
@@ -67,10 +67,10 @@ func Table(rows ...[]any) {
 // what was compared.
 func Check[T comparable](what string, got, want T) {
 	if got != want {
-		fmt.Fprintf(os.Stderr, "%s: %v, but the kernel has %v\n", what, got, want)
+		fmt.Fprintf(os.Stderr, "%s: %v, but it should be %v\n", what, got, want)
 		os.Exit(1)
 	}
-	fmt.Printf("%s: %v, as the kernel has it\n", what, got)
+	fmt.Printf("%s: %v, as it should be\n", what, got)
 }
 
 // Must gives v, or ends the cell if there is an error.
