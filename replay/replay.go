@@ -76,6 +76,11 @@ var kinds = []kind{
 	{"objects", hasObjects, Objects, true},
 	{"litmus", hasLitmus, Litmus, false},
 	{"sched", hasSched, Sched, false},
+	{"switches", hasSwitches, Switches, false},
+	{"lockdep", hasLockdep, Lockdep, false},
+	{"locks", hasLocks, Locks, false},
+	{"reports", hasReports, Reports, false},
+	{"rcu", hasRCU, RCU, false},
 }
 
 // wanted says whether Options.Model asks for the kind.

@@ -362,6 +362,10 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 		r.deadlineTimer(i, l)
 	case evRTMutexSetprio:
 		r.setprio(l)
+	case entry(sched.PointDequeueEntities):
+		if id, ok := r.entityIn(l, t.val(l, keySe)); ok {
+			r.step(l, r.k.DequeueDelayed(id))
+		}
 	case entry(sched.PointCheckPreempt):
 		if id, ok := r.task(l); ok {
 			if st := r.m.Task(id); st.Class == sched.ClassStop && !st.OnRQ {
@@ -535,7 +539,7 @@ func (r *schedReplay) dequeue(i int32, l *schedLine) {
 		return
 	}
 	flags := int(r.t.val(l, keyFlags))
-	if flags&sched.DequeueSleep != 0 {
+	if flags&(sched.DequeueSleep|sched.DequeueDelayed) == sched.DequeueSleep {
 		r.k.SetState(id, r.scan.state[i])
 	}
 	_, err := r.k.Dequeue(id, flags)
@@ -545,7 +549,7 @@ func (r *schedReplay) dequeue(i int32, l *schedLine) {
 func (r *schedReplay) pickFair(l *schedLine, cpu sched.CPU) {
 	r.makeRunning(cpu, r.t.pid(l, keyRcurr))
 	prev := r.t.pid(l, keyPrev)
-	first := prev != 0
+	first := prev != 0 || r.m.Profile().DelayedDequeue
 	if at := r.t.next[r.at]; !first && at >= 0 {
 		first = r.t.lines[at].event == entry(sched.PointPutPrevTaskIdle)
 	}

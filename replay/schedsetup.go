@@ -76,7 +76,7 @@ func scanSched(t *schedTrace) *schedScan {
 		s.bandwidth(int32(i), l)
 		switch l.event {
 		case entry(sched.PointDequeueTaskFair), entry(sched.PointDequeueTaskRT), entry(sched.PointDequeueTaskDL):
-			if t.val(l, keyFlags)&sched.DequeueSleep != 0 {
+			if t.val(l, keyFlags)&(sched.DequeueSleep|sched.DequeueDelayed) == sched.DequeueSleep {
 				sleeping[t.pid(l, keyPid)] = int32(i)
 			}
 		case evSwitch:
@@ -365,6 +365,9 @@ func (r *schedReplay) seed() {
 	})
 	for _, o := range list {
 		id := r.entityOfObject(o)
+		if id < 0 {
+			continue // a group that a broken line invents
+		}
 		r.takeEntity(id, &r.t.lines[o.line], true)
 		q := r.scan.queues[o.queue]
 		r.k.Seed(id, q != nil && q.curr == o.addr)

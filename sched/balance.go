@@ -16,7 +16,7 @@ func (s *Sim) newIdle(cpu CPU) bool {
 	if len(s.cpus) == 1 {
 		return false
 	}
-	for _, size := range s.domains() {
+	for _, size := range [2]int{s.cfg.Topology.LLC, s.cfg.Topology.Node} {
 		if size > 1 && s.pull(cpu, size, 2) {
 			return true
 		}
@@ -117,7 +117,7 @@ func (s *Sim) moveRT(id TaskID, from, to CPU) {
 // pullRT takes a waiting real-time task from another CPU if this one now runs
 // something less important (pull_rt_task).
 func (s *Sim) pullRT(cpu CPU) {
-	if len(s.cpus) == 1 {
+	if len(s.cpus) == 1 || s.m.rtRunnable < 2 {
 		return
 	}
 	for c := range s.cpus {

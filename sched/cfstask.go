@@ -114,59 +114,63 @@ func (c *cfs) setNextTask(rq *runQueue, t TaskID) {
 
 // pickNext chooses the next fair task; prev is the one that ran if it is a fair
 // one and was not put back yet, else NoTask (pick_next_task_fair).
-func (c *cfs) pickNext(rq *runQueue, prev TaskID) TaskID {
-	root := &c.queues[rq.root]
+func (c *cfs) pickNext(rq *runQueue, prev TaskID) TaskID { return c.pickPutting(rq, prev) }
+
+// pickPutting is pick_next_task_fair up to Linux 6.11: the task that ran is put
+// back before the pick, or for a fair one only where the next one differs.
+func (m *Machine) pickPutting(rq *runQueue, prev TaskID) TaskID {
+	root := &m.queues[rq.root]
 	if root.nrRunning == 0 {
 		return NoTask
 	}
-	if prev >= 0 && c.tasks[prev].class == ClassFair {
-		se, ok := c.pickFrom(root)
+	if prev >= 0 && m.tasks[prev].class == ClassFair {
+		se, ok := m.pickFrom(root)
 		switch {
 		case ok:
-			c.switchEntities(c.tasks[prev].se, se)
-			return c.ents[se].task
+			m.switchEntities(m.tasks[prev].se, se)
+			return m.ents[se].task
 		case root.nrRunning == 0:
 			return NoTask
 		}
 	}
 	if prev >= 0 {
-		c.putPrev(rq, prev)
+		m.putPrev(rq, prev)
 	}
 	for q := root; ; {
-		se := c.pickEntity(q, None)
+		se := m.fair.pickEntity(q, None)
 		if se < 0 {
 			return NoTask
 		}
-		c.setNextEntity(q, se)
-		if c.ents[se].isTask() {
-			return c.ents[se].task
+		m.fair.setNextEntity(q, se)
+		if m.ents[se].isTask() {
+			return m.ents[se].task
 		}
-		q = &c.queues[c.ents[se].myQ]
+		q = &m.queues[m.ents[se].myQ]
 	}
 }
 
 // pickFrom picks an entity on each level while the previous task is still
 // running; ok is false if that throttled a queue.
-func (c *cfs) pickFrom(q *cfsQueue) (se EntityID, ok bool) {
+func (m *Machine) pickFrom(q *cfsQueue) (se EntityID, ok bool) {
 	for {
 		curr := q.curr
 		if curr >= 0 {
-			if c.ents[curr].onRQ {
-				c.updateCurr(q)
+			if m.ents[curr].onRQ {
+				m.fair.updateCurr(q)
 			} else {
 				curr = None
 			}
-			if c.checkRuntime(q) {
+			if m.checkRuntime(q) {
 				return None, false
 			}
 		}
-		if se = c.pickEntity(q, curr); se < 0 {
+		if se = m.fair.pickEntity(q, curr); se < 0 {
 			return None, false
 		}
-		if c.ents[se].isTask() {
+		if m.ents[se].isTask() {
 			return se, true
 		}
-		q = &c.queues[c.ents[se].myQ]
+		q = &m.queues[m.ents[se].myQ]
 	}
 }
 

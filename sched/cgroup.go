@@ -111,7 +111,7 @@ func (m *Machine) setQueueIdle(q *cfsQueue, idle bool) {
 	if se := &m.ents[q.entity]; se.onRQ {
 		m.queueOf(se).idleNrRunning += sign
 	}
-	n := sign * (q.hNrRunning - q.idleHNrRunning)
+	n := sign * (q.hNrQueued - q.idleHNrRunning)
 	for se := q.entity; se >= 0 && m.ents[se].onRQ; se = m.ents[se].parent {
 		above := m.queueOf(&m.ents[se])
 		above.idleHNrRunning += n

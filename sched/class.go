@@ -10,6 +10,7 @@ type fairPolicy interface {
 	setNextEntity(q *cfsQueue, se EntityID)
 	putPrevEntity(q *cfsQueue, se EntityID)
 	reweightEntity(q *cfsQueue, se EntityID, weight uint64)
+	pickEntity(q *cfsQueue, curr EntityID) EntityID
 	link(q *cfsQueue, se EntityID)
 	unlink(q *cfsQueue, se EntityID)
 

@@ -205,6 +205,13 @@ func (m *Machine) dlStartTimer(rq *runQueue, t TaskID) bool {
 
 // dlTimer is the replenishment timer (dl_task_timer).
 func (m *Machine) dlTimer(rq *runQueue, t TaskID) {
+	if t == rq.idle {
+		// The server's timer may have been set anew since this one.
+		if d := m.server(rq); d.timer != 0 && !before(rq.clock, d.timer) {
+			m.serverTimer(rq)
+		}
+		return
+	}
 	task := &m.tasks[t]
 	task.dl.timer = 0
 	switch {

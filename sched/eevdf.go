@@ -172,15 +172,16 @@ func (e *eevdf) minSlice(q *cfsQueue) uint64 {
 }
 
 // pick chooses the eligible entity with the earliest deadline; the running one
-// keeps the CPU while its slice is protected (pick_eevdf).
-func (e *eevdf) pick(q *cfsQueue) EntityID {
-	e.probeQueue(PointPickEEVDF, q, q.curr, 0)
-	id := e.best(q)
-	e.probeReturn(PointPickEEVDF, q, id, 0)
+// keeps the CPU while its slice is protected, unless protect is false
+// (pick_eevdf).
+func (e *eevdf) pick(q *cfsQueue, protect bool) EntityID {
+	e.probeQueue(PointPickEEVDF, q, q.curr, int(b2u(protect)))
+	id := e.best(q, protect)
+	e.probeReturn(PointPickEEVDF, q, id, int(b2u(protect)))
 	return id
 }
 
-func (e *eevdf) best(q *cfsQueue) EntityID {
+func (e *eevdf) best(q *cfsQueue, protect bool) EntityID {
 	curr, first := e.running(q), q.first()
 	if q.nrRunning == 1 {
 		if curr >= 0 {
@@ -194,7 +195,7 @@ func (e *eevdf) best(q *cfsQueue) EntityID {
 	if curr >= 0 && !eligible(e.ents[curr].vruntime) {
 		curr = None
 	}
-	if curr >= 0 && e.feat(RunToParity) && e.protected(&e.ents[curr]) {
+	if curr >= 0 && protect && e.keeps(&e.ents[curr]) {
 		return curr
 	}
 	best := EntityID(None)
@@ -228,15 +229,51 @@ func (e *eevdf) search(q *cfsQueue, eligible func(uint64) bool) EntityID {
 
 // While an entity runs, its lag is not needed: vlag holds the deadline that it
 // had when it was picked. As long as it has that one, its slice is not used up
-// and it is not taken off for another.
+// and it is not taken off for another. From 6.17 on vlag (vprot) is the virtual
+// runtime up to which the entity is protected: to its deadline or for the
+// shortest slice of its queue, whichever is earlier.
 
-func (e *eevdf) protect(se *entity)        { se.vlag = int64(se.deadline) }
-func (e *eevdf) protected(se *entity) bool { return uint64(se.vlag) == se.deadline }
+// protect begins an entity's protection (set_protect_slice).
+func (e *eevdf) protect(q *cfsQueue, se *entity) {
+	se.vlag = int64(se.deadline)
+	if !e.prof.VruntimeProtection {
+		return
+	}
+	slice := e.prof.Tunables.BaseSliceNS
+	if e.feat(RunToParity) {
+		slice = e.minSlice(q)
+	}
+	if slice < se.sliceNS {
+		se.vlag = int64(minVruntime(se.deadline, se.vruntime+calcDeltaFair(slice, &se.load)))
+	}
+}
+
+// shortenProtection ends an entity's protection after the shortest slice that
+// its queue has now (update_protect_slice).
+func (e *eevdf) shortenProtection(q *cfsQueue, se *entity) {
+	se.vlag = int64(minVruntime(uint64(se.vlag), se.vruntime+calcDeltaFair(e.minSlice(q), &se.load)))
+}
+
+func (e *eevdf) protected(se *entity) bool {
+	if e.prof.VruntimeProtection {
+		return before(se.vruntime, uint64(se.vlag))
+	}
+	return uint64(se.vlag) == se.deadline
+}
+
+// keeps says that a running entity that is eligible goes on.
+func (e *eevdf) keeps(se *entity) bool {
+	return (e.prof.VruntimeProtection || e.feat(RunToParity)) && e.protected(se)
+}
 
 // unprotect lets others take the CPU before the slice is used up
 // (cancel_protect_slice).
 func (e *eevdf) unprotect(se *entity) {
-	if e.protected(se) {
+	switch {
+	case !e.protected(se):
+	case e.prof.VruntimeProtection:
+		se.vlag = int64(se.vruntime)
+	default:
 		se.vlag = int64(se.deadline + 1)
 	}
 }

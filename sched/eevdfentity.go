@@ -39,6 +39,9 @@ func (e *eevdf) charge(q *cfsQueue, id EntityID) {
 // lostShare says that an entity without slice protection has had its share:
 // somebody with a shorter slice waits (did_preempt_short).
 func (e *eevdf) lostShare(q *cfsQueue, id EntityID) bool {
+	if e.prof.VruntimeProtection {
+		return !e.protected(&e.ents[id])
+	}
 	return e.feat(PreemptShort) && !e.protected(&e.ents[id]) && !e.eligible(q, id)
 }
 
@@ -234,7 +237,7 @@ func (e *eevdf) setNextEntity(q *cfsQueue, id EntityID) {
 		e.statsWaitEnd(q, id)
 		e.unlink(q, id)
 		e.updateLoadAvg(q, id, updateTG)
-		e.protect(se)
+		e.protect(q, se)
 	}
 	se.execStart = e.rqOf(q).clockTask
 	q.curr = id
@@ -264,7 +267,9 @@ func (e *eevdf) reweightEntity(q *cfsQueue, id EntityID, weight uint64) {
 	se := &e.ents[id]
 	curr, v := q.curr == id, uint64(0)
 	if se.onRQ {
-		e.updateCurr(q)
+		if curr || e.prof.DelayedDequeue {
+			e.updateCurr(q)
+		}
 		v = e.virtualTime(q)
 		if !curr {
 			e.unlink(q, id)
@@ -285,15 +290,21 @@ func (e *eevdf) reweightEntity(q *cfsQueue, id EntityID, weight uint64) {
 		if !curr {
 			e.link(q, id)
 		}
-		e.updateMinVruntime(q)
+		if e.prof.ReweightLag {
+			e.updateMinVruntime(q)
+		}
 	}
 	e.probeReturn(PointReweightEntity, q, id, 0)
 }
 
 // rescale keeps an entity's lag at virtual time v and what is left of its
-// request, as service, when its weight changes (reweight_eevdf).
+// request, as service, when its weight changes (reweight_eevdf). Up to 6.7 its
+// virtual runtime stayed.
 func (e *eevdf) rescale(se *entity, v, weight uint64) {
 	old := se.load.weight
+	if !e.prof.ReweightLag {
+		v = se.vruntime
+	}
 	if v != se.vruntime {
 		se.vruntime = v - uint64(scaleWeight(e.lag(v, se), old, weight))
 	}
@@ -302,4 +313,4 @@ func (e *eevdf) rescale(se *entity, v, weight uint64) {
 
 // scaleWeight is a virtual time of an entity of weight from as one of weight
 // to.
-func scaleWeight(v int64, from, to uint64) int64 { return v * int64(from) / int64(to) }
+func scaleWeight(v int64, from, to uint64) int64 { return v * int64(from) / int64(max(to, 1)) }

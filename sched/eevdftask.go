@@ -116,6 +116,7 @@ func (e *eevdf) dequeueEntities(rq *runQueue, se EntityID, flags int) bool {
 // dequeueUp walks from an entity to the root: done says that the entity left
 // its queue, came that the walk reached the root and met no throttled queue.
 func (e *eevdf) dequeueUp(rq *runQueue, se EntityID, flags int) (done, came bool) {
+	hadTasks := e.queues[rq.root].hNrQueued > 0
 	sleep, n, runnable, idle := flags&DequeueSleep != 0, uint32(0), uint32(0), uint32(0)
 	first := se
 	if t := e.ents[se].task; t >= 0 {
@@ -155,6 +156,9 @@ func (e *eevdf) dequeueUp(rq *runQueue, se EntityID, flags int) (done, came bool
 			return true, false
 		}
 	}
+	if e.prof.ServerStops && hadTasks && e.queues[rq.root].hNrQueued == 0 {
+		e.serverStop(rq)
+	}
 	return true, true
 }
 
@@ -185,6 +189,9 @@ func (e *eevdf) setNextTask(rq *runQueue, t TaskID) {
 // pickNext chooses the next fair task and makes it its queues' running one;
 // prev is the task that ran and was not put back yet (pick_next_task_fair).
 func (e *eevdf) pickNext(rq *runQueue, prev TaskID) TaskID {
+	if !e.prof.DelayedDequeue {
+		return e.pickPutting(rq, prev)
+	}
 	t := e.pickTask(rq)
 	if t < 0 {
 		return NoTask
@@ -203,41 +210,57 @@ func (e *eevdf) pickNext(rq *runQueue, prev TaskID) TaskID {
 // pickTask chooses a fair task (pick_task_fair). A delayed entity that would be
 // picked has spent its lag: it leaves, and the choice begins again.
 func (e *eevdf) pickTask(rq *runQueue) TaskID {
-	root := &e.queues[rq.root]
-	for q := root; q.nrRunning > 0; {
-		if e.running(q) >= 0 {
-			e.updateCurr(q)
-		}
-		if e.checkRuntime(q) {
-			q = root
-			continue
-		}
-		se := e.pickEntity(q)
-		switch {
-		case se < 0:
-			return NoTask
-		case e.ents[se].delayed:
-			e.dequeueEntities(rq, se, DequeueSleep|DequeueDelayed)
-			q = root
-		case e.ents[se].isTask():
-			return e.ents[se].task
-		default:
-			q = &e.queues[e.ents[se].myQ]
+	// Each new beginning takes an entity away: more are only in queues that a
+	// replay took over from a broken trace.
+	for range e.ents {
+		t, again := e.pickDown(rq)
+		if !again {
+			return t
 		}
 	}
 	return NoTask
 }
 
-// pickEntity chooses an entity of a queue: its next buddy if that is eligible
-// (pick_next_entity).
-func (e *eevdf) pickEntity(q *cfsQueue) EntityID {
-	if e.feat(PickBuddy) && q.next >= 0 && e.eligible(q, q.next) {
-		return q.next
+// pickDown chooses an entity on each level; again says that one left its queue
+// instead.
+func (e *eevdf) pickDown(rq *runQueue) (t TaskID, again bool) {
+	for q := &e.queues[rq.root]; q.nrRunning > 0; {
+		if e.running(q) >= 0 {
+			e.updateCurr(q)
+		}
+		if e.checkRuntime(q) {
+			return NoTask, true
+		}
+		se := e.pickEntity(q, None)
+		switch {
+		case se < 0:
+			return NoTask, false
+		case e.ents[se].delayed:
+			e.dequeueEntities(rq, se, DequeueSleep|DequeueDelayed)
+			return NoTask, true
+		case e.ents[se].isTask():
+			return e.ents[se].task, false
+		}
+		q = &e.queues[e.ents[se].myQ]
 	}
-	return e.pick(q)
+	return NoTask, false
 }
 
-// yield gives up what is left of the running task's request.
+// pickEntity chooses an entity of a queue: its next buddy if that is eligible
+// (pick_next_entity).
+func (e *eevdf) pickEntity(q *cfsQueue, _ EntityID) EntityID {
+	buddy := NextBuddy
+	if e.prof.PickBuddy {
+		buddy = PickBuddy
+	}
+	if e.feat(buddy) && q.next >= 0 && e.eligible(q, q.next) {
+		return q.next
+	}
+	return e.pick(q, true)
+}
+
+// yield gives up what is left of the running task's request: the task has had
+// it, or (up to 6.17) only its deadline moves.
 func (e *eevdf) yield(rq *runQueue) {
 	e.probeTask(PointYieldTaskFair, rq, rq.curr, 0)
 	id := e.tasks[rq.curr].se
@@ -248,18 +271,30 @@ func (e *eevdf) yield(rq *runQueue) {
 	}
 	e.clearNext(q, id)
 	e.updateCurr(q)
-	if e.eligible(q, id) {
+	switch {
+	case !e.prof.YieldVruntime:
+		se.deadline += calcDeltaFair(se.sliceNS, &se.load)
+	case e.eligible(q, id):
 		se.vruntime = se.deadline
 		e.updateDeadline(q, id)
+		e.updateMinVruntime(q)
 	}
 }
 
-// fork prepares a new task: it has no lag, and the slice of its parent.
+// fork prepares a new task: it has no lag, and the slice of its parent. Up to
+// 6.11 it is placed here; that its deadline is nearer is lost when it is placed
+// again at its first wake-up.
 func (e *eevdf) fork(rq *runQueue, t TaskID) {
 	e.probeTask(PointTaskForkFair, rq, t, 0)
 	se, parent := &e.ents[e.tasks[t].se], &e.ents[e.tasks[rq.curr].se]
 	se.sliceNS, se.custom, se.deadline = parent.sliceNS, parent.custom, parent.deadline
 	se.vruntime, se.vlag = 0, 0
+	if q := e.queueOf(se); !e.prof.DelayedDequeue {
+		if q.curr >= 0 {
+			e.updateCurr(q)
+		}
+		e.place(q, e.tasks[t].se, EnqueueInitial)
+	}
 }
 
 // checkPreempt decides whether a task that became runnable preempts the running
@@ -273,14 +308,19 @@ func (e *eevdf) checkPreempt(rq *runQueue, t TaskID, flags int) {
 	if e.feat(NextBuddy) && flags&WakeFork == 0 && !e.ents[pse].delayed {
 		e.setNext(pse)
 	}
-	if rq.needResched || e.cfg.LazyPreemption && rq.lazyResched || !e.feat(WakeupPreemption) {
+	if rq.needResched || e.cfg.LazyPreemption && rq.lazyResched {
+		return
+	}
+	if done := !e.prof.DelayedDequeue && e.preemptByPolicy(rq, t); done || !e.feat(WakeupPreemption) {
 		return
 	}
 	se, pse = e.matching(se, pse)
 	idle, wokenIdle := e.isIdle(&e.ents[se]), e.isIdle(&e.ents[pse])
 	switch {
 	case idle && !wokenIdle:
-		e.unprotect(&e.ents[se])
+		if e.prof.IdleUnprotect {
+			e.unprotect(&e.ents[se])
+		}
 		e.reschedLazy(rq)
 		return
 	case idle != wokenIdle || e.tasks[t].policy != PolicyNormal:
@@ -288,11 +328,42 @@ func (e *eevdf) checkPreempt(rq *runQueue, t TaskID, flags int) {
 	}
 	q := e.queueOf(&e.ents[se])
 	e.updateCurr(q)
-	if e.shorter(q, pse, se) {
-		e.unprotect(&e.ents[se])
-	}
-	if e.pick(q) == pse {
+	e.preemptWithin(q, pse, se)
+}
+
+// preemptByPolicy decides by the policies of the tasks alone, as up to 6.11; it
+// says whether it did.
+func (e *eevdf) preemptByPolicy(rq *runQueue, t TaskID) bool {
+	curr, woken := e.tasks[rq.curr].policy, e.tasks[t].policy
+	if curr == PolicyIdle && woken != PolicyIdle {
 		e.reschedLazy(rq)
+		return true
+	}
+	return woken != PolicyNormal
+}
+
+// preemptWithin lets an entity of a queue preempt the running one if it would
+// be picked now.
+func (e *eevdf) preemptWithin(q *cfsQueue, pse, se EntityID) {
+	rq := e.rqOf(q)
+	if !e.prof.VruntimeProtection {
+		if e.shorter(q, pse, se) {
+			e.unprotect(&e.ents[se])
+		}
+		if e.pick(q, true) == pse {
+			e.reschedLazy(rq)
+		}
+		return
+	}
+	shorter := e.feat(PreemptShort) && e.ents[pse].sliceNS < e.ents[se].sliceNS
+	switch {
+	case e.pick(q, !shorter) == pse:
+		if shorter {
+			e.unprotect(&e.ents[se])
+		}
+		e.reschedLazy(rq)
+	case e.feat(RunToParity):
+		e.shortenProtection(q, &e.ents[se])
 	}
 }
 

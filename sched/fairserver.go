@@ -190,6 +190,7 @@ func (m *Machine) serverTimer(rq *runQueue) {
 		last := d.deadline - uint64(d.runtime)
 		if before(rq.clock, last-serverMinRest) {
 			d.timer = last
+			m.want(timerDL, int32(rq.idle))
 			return
 		}
 		d.deferRunning = true

@@ -90,7 +90,7 @@ func (m *Machine) updateGroup(id EntityID) {
 	shares := m.groupShares(q)
 	// With delayed dequeue an empty group's entity may still be queued and
 	// keeps its weight.
-	if m.prof.EEVDF && (q.load.weight == 0 || shares == se.load.weight) {
+	if m.prof.DelayedDequeue && (q.load.weight == 0 || shares == se.load.weight) {
 		return
 	}
 	m.fair.reweightEntity(m.queueOf(se), id, shares)

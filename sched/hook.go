@@ -77,7 +77,7 @@ const (
 	PointDequeueEntity                 // dequeue_entity (and return; Flags 1 if it left the queue)
 	PointPlaceEntity                   // place_entity (and return)
 	PointPickNextEntity                // pick_next_entity: Entity is the running one if it is still runnable
-	PointPickEEVDF                     // pick_eevdf (and return: Entity is the one picked)
+	PointPickEEVDF                     // pick_eevdf (and return: Entity is the one picked; Flags 0: protection does not count)
 	PointUpdateEntityLag               // update_entity_lag (and return)
 	PointUpdateDeadline                // update_deadline
 	PointRequeueDelayed                // requeue_delayed_entity

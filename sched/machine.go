@@ -33,6 +33,7 @@ type Machine struct {
 	// dlNodes are the tasks' nodes in the trees of the deadline class.
 	dlNodes        []rbNode
 	rtPeriodActive bool        // the timer of the real-time budget runs
+	rtRunnable     int         // real-time tasks that are runnable, on all CPUs
 	wants          []timerWant // timers that the last steps started, if wantTimers
 	// wantTimers: somebody (a Sim) runs the timers.
 	wantTimers bool
@@ -149,6 +150,9 @@ func (m *Machine) CPUs() int { return len(m.rqs) }
 // Tasks is the number of tasks, the idle task of each CPU included; TaskIDs are
 // below it.
 func (m *Machine) Tasks() int { return len(m.tasks) }
+
+// Profile is the kernel that the machine models.
+func (m *Machine) Profile() Profile { return m.prof }
 
 // Tunables gives the values in use.
 func (m *Machine) Tunables() Tunables { return m.tun }

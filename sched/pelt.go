@@ -487,7 +487,11 @@ func (m *Machine) firstUtil(t TaskID) {
 	if limit := (capacityScale - int64(q.avg.util)) / 2; limit > 0 {
 		se.avg.util = uint64(limit)
 		if q.avg.util != 0 {
-			se.avg.util = min(q.avg.util*se.load.weight/(q.avg.load+1), uint64(limit))
+			w := se.load.weight
+			if m.prof.DelayedDequeue {
+				w = se.weight() // since Linux 6.10
+			}
+			se.avg.util = min(q.avg.util*w/(q.avg.load+1), uint64(limit))
 		}
 	}
 	se.avg.runnable = se.avg.util

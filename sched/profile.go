@@ -73,14 +73,33 @@ type Profile struct {
 	// ZeroVruntime (EEVDF): queues keep a moving zero for virtual time and no
 	// min_vruntime. Linux 6.19; Debian's 6.12 has it backported.
 	ZeroVruntime bool
-	// DelayedDequeue (EEVDF): the feature DELAY_DEQUEUE exists, and the task
+	// ReweightLag (EEVDF): a change of weight keeps a queued entity's lag. Linux
+	// 6.7.
+	ReweightLag bool
+	// DelayedDequeue (EEVDF): the feature DELAY_DEQUEUE exists, new tasks are
+	// placed when they are first woken, tasks can ask for a slice, and the task
 	// that ran is put back after the pick. Linux 6.12.
 	DelayedDequeue bool
+	// GroupSlice (EEVDF): a group's slice is the shortest one of its entities.
+	// Linux 6.12.
+	GroupSlice bool
 	// FairServer: each CPU reserves time for its fair tasks. Linux 6.12.
 	FairServer bool
-	// GroupSlice (EEVDF): a group's slice is the shortest one of its entities.
-	// Linux 6.13; Debian's 6.12 has it backported.
-	GroupSlice bool
+	// ServerStops: the fair server stops when the last fair task leaves. Linux
+	// 6.12 as released.
+	ServerStops bool
+	// PickBuddy (EEVDF): the feature PICK_BUDDY lets the next buddy be picked;
+	// before it NEXT_BUDDY did. Linux 6.15.
+	PickBuddy bool
+	// IdleUnprotect (EEVDF): an idle entity that a woken one preempts loses its
+	// slice protection. Linux 6.17.
+	IdleUnprotect bool
+	// YieldVruntime (EEVDF): sched_yield gives up virtual runtime, up to the
+	// deadline. Linux 6.18.
+	YieldVruntime bool
+	// VruntimeProtection (EEVDF): the running entity is protected up to a
+	// virtual runtime, and not while it keeps its deadline. Linux 6.17.
+	VruntimeProtection bool
 	// IdleCredit (CFS): a SCHED_IDLE sleeper's credit is the minimal
 	// granularity. Linux 5.17.
 	IdleCredit bool
@@ -156,12 +175,43 @@ func eevdfTunables(slice uint64, more Features) Tunables {
 	return t
 }
 
-// Profiles of kernels. Linux6_1 and Debian6_12 are proven by replaying what
-// such kernels did; Linux5_4 shares its rules with 6.1, and the others are as
-// their source says.
-var (
-	Linux5_4   = Profile{Name: "5.4", NextOverLast: true, Tunables: cfsTunables(0, 0)}
-	Linux6_1   = Profile{Name: "6.1", IdleCredit: true, Tunables: cfsTunables(750*usec, AltPeriod|BaseSlice)}
-	Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, ZeroVruntime: true, DelayedDequeue: true, FairServer: true, GroupSlice: true,
-		Tunables: eevdfTunables(700*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero|PickBuddy)}
-)
+// Linux5_4 shares its rules with 6.1; where they differ it is as its source
+// says.
+var Linux5_4 = Profile{Name: "5.4", NextOverLast: true, Tunables: cfsTunables(0, 0)}
+
+// Linux6_1 is proven by replaying what such kernels did: captures of Debian's
+// 6.1 with all functions of the scheduler, event by event.
+var Linux6_1 = Profile{Name: "6.1", IdleCredit: true, Tunables: cfsTunables(750*usec, AltPeriod|BaseSlice)}
+
+// Linux6_6 is EEVDF as it came: no delayed dequeue, and a change of weight
+// keeps the virtual runtime. Its rules are those of the release's changes
+// ("sched/fair: Add lag based placement", "sched/fair: Implement an EEVDF-like
+// scheduling policy" and what follows them) as published; no capture proves
+// them. Of entities with the same deadline it may take another one: its tree is
+// ordered by virtual runtime.
+var Linux6_6 = Profile{Name: "6.6", EEVDF: true, Tunables: eevdfTunables(750*usec, 0)}
+
+// Linux6_12 is 6.12 as released: as Debian6_12 but with min_vruntime, a slice
+// of 0.75 ms, a yield that moves the deadline, and a fair server that stops.
+// Those differences are as the changes that ended them say
+// ("sched/fair: Fix zero_vruntime tracking" and others, which Debian's kernel
+// has backported); no capture proves them.
+var Linux6_12 = Profile{Name: "6.12", EEVDF: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true, FairServer: true, ServerStops: true,
+	Tunables: eevdfTunables(750*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero)}
+
+// Debian6_12 is proven by replaying what such a kernel did (6.12.117): captures
+// with all functions of EEVDF, event by event.
+var Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, ZeroVruntime: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true,
+	FairServer: true, PickBuddy: true, IdleUnprotect: true, YieldVruntime: true,
+	Tunables: eevdfTunables(700*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero|PickBuddy)}
+
+// Linux6_18 has min_vruntime still, and protects the running entity's slice by
+// a virtual runtime: as the changes of 6.17 say ("sched/fair: Fix
+// NO_RUN_TO_PARITY case", "sched/fair: Remove spurious shorter slice
+// preemption", "sched/fair: Limit run to parity to the min slice of enqueued
+// entities"); no capture proves them. Its bandwidth control, which throttles
+// tasks one by one when they return to user space, is not modelled: queues are
+// throttled whole, as before.
+var Linux6_18 = Profile{Name: "6.18", EEVDF: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true, FairServer: true, PickBuddy: true,
+	IdleUnprotect: true, YieldVruntime: true, VruntimeProtection: true,
+	Tunables: eevdfTunables(700*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero|PickBuddy)}

@@ -4,8 +4,12 @@ package sched
 // one for each entity, and carry the key. Equal keys keep the order in which
 // they were inserted, as rb_add does. The leftmost node is kept, as in
 // rb_root_cached. A tree may be augmented: then each node also has the smallest
-// virtual runtime and the smallest slice below it, kept by every change of
-// shape (EEVDF's tree).
+// virtual runtime and the smallest slice below it (EEVDF's tree).
+//
+// The kernel keeps the former by every change of shape, but not the latter:
+// when a node takes another's place, in a rotation or an erasure, it takes over
+// the virtual runtime only. So a smallest slice may be an old one until an
+// insertion or erasure below recomputes it, and so it is here.
 
 // rbNode is one node. Child and parent are indexes, -1 if there is none.
 type rbNode struct {
@@ -81,8 +85,11 @@ func (node *rbNode) augment(nodes []rbNode) bool {
 
 // propagate recomputes the subtrees' values from node i upwards until one does
 // not change.
-func propagate(nodes []rbNode, i int32) {
-	for i >= 0 && nodes[i].augment(nodes) {
+func propagate(nodes []rbNode, i int32) { propagateTo(nodes, i, -1) }
+
+// propagateTo is propagate that ends before node stop.
+func propagateTo(nodes []rbNode, i, stop int32) {
+	for i != stop && nodes[i].augment(nodes) {
 		i = nodes[i].parent
 	}
 }
@@ -111,8 +118,8 @@ func (t *rbTree) rotate(nodes []rbNode, x int32, right bool) {
 	t.replaceChild(nodes, nx.parent, x, y)
 	nx.parent = y
 	if t.augmented {
+		ny.minVrun = nx.minVrun
 		nx.augment(nodes)
-		ny.augment(nodes)
 	}
 }
 
@@ -166,8 +173,9 @@ func (t *rbTree) erase(nodes []rbNode, n int32) {
 	if t.first == n {
 		t.first = next(nodes, n)
 	}
+	successor := int32(-1)
 	if nodes[n].left >= 0 && nodes[n].right >= 0 {
-		t.swapSuccessor(nodes, n)
+		successor = t.swapSuccessor(nodes, n)
 	}
 	node := &nodes[n]
 	child := node.left
@@ -180,8 +188,12 @@ func (t *rbTree) erase(nodes []rbNode, n int32) {
 	}
 	t.replaceChild(nodes, parent, n, child)
 	node.left, node.right, node.parent, node.red, node.linked = -1, -1, -1, false, false
-	if t.augmented {
-		refresh(nodes, parent)
+	if t.augmented && successor >= 0 {
+		nodes[successor].minVrun = node.minVrun
+		propagateTo(nodes, parent, successor)
+		propagate(nodes, successor)
+	} else if t.augmented {
+		propagate(nodes, parent)
 	}
 	switch {
 	case red:
@@ -192,16 +204,9 @@ func (t *rbTree) erase(nodes []rbNode, n int32) {
 	}
 }
 
-// refresh recomputes the subtrees' values from node i to the root.
-func refresh(nodes []rbNode, i int32) {
-	for ; i >= 0; i = nodes[i].parent {
-		nodes[i].augment(nodes)
-	}
-}
-
 // swapSuccessor exchanges the places of n and of its in-order successor; the
-// colours stay with the places.
-func (t *rbTree) swapSuccessor(nodes []rbNode, n int32) {
+// colours stay with the places. It returns the successor.
+func (t *rbTree) swapSuccessor(nodes []rbNode, n int32) int32 {
 	s := nodes[n].right
 	for nodes[s].left >= 0 {
 		s = nodes[s].left
@@ -224,6 +229,7 @@ func (t *rbTree) swapSuccessor(nodes []rbNode, n int32) {
 		nodes[sRight].parent = n
 	}
 	nn.red, ns.red = ns.red, nn.red
+	return s
 }
 
 // eraseFixup restores the colours after a black leaf below parent was taken

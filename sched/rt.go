@@ -121,6 +121,7 @@ func (m *Machine) rtEnqueue(rq *runQueue, t TaskID, flags int) {
 	}
 	e.queued = true
 	rq.rt.nrRunning++
+	m.rtRunnable++
 	m.startRTBandwidth()
 	m.rtCount(rq)
 }
@@ -138,6 +139,7 @@ func (m *Machine) rtDequeue(rq *runQueue, t TaskID, flags int) {
 	}
 	e.queued = false
 	rq.rt.nrRunning--
+	m.rtRunnable--
 	m.rtCount(rq)
 }
 

@@ -18,13 +18,39 @@ func (k Kernel) Schedule(cpu CPU) (prev, next TaskID) {
 // chooses at once, else each class is asked from the highest down.
 func (m *Machine) pickNext(rq *runQueue) TaskID {
 	prev := rq.curr
-	if m.tasks[prev].class <= ClassFair && rq.nrRunning == m.queues[rq.root].hNrRunning && m.queues[rq.root].nrRunning > 0 {
+	onlyFair := m.tasks[prev].class <= ClassFair && rq.nrRunning == m.queues[rq.root].hNrQueued
+	switch {
+	case m.prof.DelayedDequeue:
+		return m.pickThenPut(rq, onlyFair)
+	case onlyFair && m.queues[rq.root].nrRunning > 0:
 		if t := m.fair.pickNext(rq, prev); t >= 0 {
 			return t
 		}
-	} else {
 		m.putPrev(rq, prev)
+		return rq.idle
+	}
+	m.putPrev(rq, prev)
+	if rq.stop >= 0 {
+		return rq.stop
+	}
+	if t := m.pickDL(rq); t >= 0 {
+		return t
+	}
+	if t := m.pickRT(rq); t >= 0 {
+		return t
+	}
+	if t := m.fair.pickNext(rq, NoTask); t >= 0 {
+		return t
+	}
+	return rq.idle
+}
+
+// pickThenPut is pickNext of Linux 6.12: each class puts the task that ran back
+// itself, once it has found one.
+func (m *Machine) pickThenPut(rq *runQueue, onlyFair bool) TaskID {
+	if !onlyFair {
 		if rq.stop >= 0 {
+			m.putPrevSetNext(rq, rq.stop)
 			return rq.stop
 		}
 		if t := m.pickDL(rq); t >= 0 {
@@ -33,11 +59,21 @@ func (m *Machine) pickNext(rq *runQueue) TaskID {
 		if t := m.pickRT(rq); t >= 0 {
 			return t
 		}
-		if t := m.fair.pickNext(rq, NoTask); t >= 0 {
-			return t
-		}
 	}
-	return rq.idle
+	t := m.fair.pickNext(rq, rq.curr)
+	if t < 0 {
+		t = rq.idle
+		m.putPrevSetNext(rq, t)
+	}
+	return t
+}
+
+// leaveDelayed takes a task that sleeps and is still queued out of the fair
+// class before it gets another class: only that class knows such tasks.
+func (m *Machine) leaveDelayed(t TaskID, next Class) {
+	if m.ents[m.tasks[t].se].delayed && next != ClassFair {
+		m.dequeue(m.rqOfTask(t), t, DequeueSleep|DequeueDelayed|DequeueNoClock)
+	}
 }
 
 // change takes a task out of its queue, changes it, and puts it back, as every
@@ -95,7 +131,7 @@ type Attr struct {
 	Policy                    Policy
 	Nice                      int    // SCHED_NORMAL, SCHED_BATCH, SCHED_IDLE
 	RTPriority                int    // SCHED_FIFO, SCHED_RR: 1 to 99
-	Runtime, Deadline, Period uint64 // SCHED_DEADLINE; Period 0: Deadline
+	Runtime, Deadline, Period uint64 // SCHED_DEADLINE; Period 0: Deadline. Fair policies of EEVDF: Runtime is the slice asked for
 	Reclaim                   bool   // SCHED_DEADLINE: GRUB
 }
 
@@ -117,7 +153,13 @@ func (k Kernel) SetAttr(t TaskID, a Attr) error {
 	if task.prio < task.normalPrio {
 		boost = int(task.prio)
 	}
+	if !a.Policy.fair() || boost < maxRTPrio {
+		k.m.leaveDelayed(t, ClassRT)
+	}
 	k.m.change(t, DequeueMove, func() {
+		if a.Policy.fair() {
+			k.SetSlice(t, a.Runtime)
+		}
 		if task.policy != PolicyIdle && a.Policy.fair() && a.Policy != PolicyIdle && oldClass == ClassFair {
 			task.policy, task.staticPrio = a.Policy, int16(niceToPrio(a.Nice))
 			k.Reweight(t, true)
@@ -199,7 +241,7 @@ func (e *AdmissionError) Error() string {
 
 // percent prints a bandwidth as per cent of a CPU with two decimals.
 func percent(bw uint64) string {
-	n := bw * 10000 >> bwShift
+	n := (bw*10000 + bwUnit/2) >> bwShift
 	digits := []byte{byte('0' + n/10%10), byte('0' + n%10)}
 	whole := n / 100
 	var buf [20]byte
@@ -246,6 +288,7 @@ func (k Kernel) SetDonor(t, donor TaskID) error {
 	if prio == task.prio && !deadline && task.dl.pi < 0 {
 		return nil
 	}
+	k.m.leaveDelayed(t, classOf(int(prio)))
 	old, oldClass, flags := int(task.prio), task.class, DequeueMove
 	rq := k.m.rqOfTask(t)
 	runnable, running := task.onRQ == queued, rq.curr == t

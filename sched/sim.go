@@ -74,6 +74,7 @@ type Sim struct {
 	cpus   []simCPU
 	chans  []channel
 	steps  int // of programs since time moved last
+	events uint64
 	sink   func(*SimEvent)
 	event  SimEvent
 	failed error
@@ -175,6 +176,9 @@ func NewSim(cfg SimConfig) (*Sim, error) {
 
 // Machine is the simulation's machine, to look at.
 func (s *Sim) Machine() *Machine { return s.m }
+
+// Events is how much has happened so far: timers, wake-ups and switches.
+func (s *Sim) Events() uint64 { return s.events }
 
 // Now is the simulation's time in ns.
 func (s *Sim) Now() uint64 { return s.now }
@@ -282,6 +286,7 @@ func (s *Sim) fail(err error) {
 }
 
 func (s *Sim) handle(e *simTimer) {
+	s.events++
 	switch e.kind {
 	case simSegment:
 		if cpu := CPU(e.id); e.gen == s.cpus[cpu].gen {
@@ -305,8 +310,7 @@ func (s *Sim) handle(e *simTimer) {
 			s.at(s.now+s.m.tun.RTPeriodNS, simRT, 0, 0)
 		}
 	case simDL:
-		s.clock(s.m.tasks[e.id].cpu)
-		s.m.dlTimer(s.m.rqOfTask(TaskID(e.id)), TaskID(e.id))
+		s.replenish(TaskID(e.id), e.at)
 	case simInactive:
 		if t := TaskID(e.id); s.m.tasks[t].dl.inactive == e.at {
 			s.clock(s.m.tasks[t].cpu)
@@ -314,6 +318,21 @@ func (s *Sim) handle(e *simTimer) {
 		}
 	case simIRQ:
 		s.interrupt(int(e.id))
+	}
+}
+
+// replenish is the timer of a deadline task or, by the idle task, of a CPU's
+// fair server; one that was set anew or stopped fires for nothing.
+func (s *Sim) replenish(t TaskID, at uint64) {
+	task := &s.m.tasks[t]
+	if task.dl.timer == 0 || task.dl.timer > at {
+		return
+	}
+	s.clock(task.cpu)
+	if rq := &s.m.rqs[task.cpu]; t == rq.idle {
+		s.m.serverTimer(rq)
+	} else {
+		s.m.dlTimer(rq, t)
 	}
 }
 
@@ -403,6 +422,7 @@ func (s *Sim) schedule(cpu CPU, voluntary bool) {
 // switched notes a switch from one task to another.
 func (s *Sim) switched(cpu CPU, prev, next TaskID, voluntary bool) {
 	c := &s.cpus[cpu]
+	s.events++
 	c.gen++
 	c.since = s.now
 	idle := s.k.Idle(cpu)

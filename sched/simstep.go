@@ -183,6 +183,7 @@ func (s *Sim) wake(id TaskID, from CPU) {
 // ready puts a task into its CPU's queue and looks whether it preempts.
 func (s *Sim) ready(id TaskID, flags, wake int) {
 	cpu := s.m.tasks[id].cpu
+	s.events++
 	s.clock(cpu)
 	s.fail(s.k.Enqueue(id, flags))
 	s.fail(s.k.CheckPreempt(id, wake))

@@ -116,10 +116,14 @@ func (k Kernel) Seed(id EntityID, running bool) {
 	t := &m.tasks[e.task]
 	t.onRQ = queued
 	t.state = StateRunning
+	if e.delayed {
+		t.state = StateInterruptible
+	}
 	idle := b2u(t.policy == PolicyIdle)
 	for up := id; up >= 0; up = m.ents[up].parent {
 		uq := m.queueOf(&m.ents[up])
 		idle = uq.addTasks(1, idle)
+		uq.hNrRunning -= b2u(e.delayed)
 	}
 	m.rqs[q.cpu].nrRunning++
 }
@@ -315,5 +319,6 @@ func (k Kernel) SeedRT(t TaskID) {
 	e.queued = true
 	m.tasks[t].onRQ = queued
 	rq.rt.nrRunning++
+	m.rtRunnable++
 	m.rtCount(rq)
 }

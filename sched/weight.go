@@ -111,3 +111,10 @@ func calcDeltaFair(delta uint64, l *load) uint64 {
 	}
 	return calcDelta(delta, nice0Load, l)
 }
+
+// VirtualTime is by how much the virtual runtime of a task grows that runs for
+// some ns: more than that if it weighs less than nice 0.
+func VirtualTime(ns uint64, nice int) uint64 {
+	l := weightOf(PolicyNormal, min(max(nice, MinNice), MaxNice))
+	return calcDeltaFair(ns, &l)
+}

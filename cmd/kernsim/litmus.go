@@ -26,6 +26,7 @@ type litmusFlags struct {
 	json, states bool
 	graph        string
 	model        string
+	machine      string
 	without      []string
 	unroll, jobs int
 	limit        int64
@@ -52,6 +53,7 @@ search for the condition alone; states and witnesses are then not all counted.`,
 		Example: `  kernsim litmus MP+poonceonces.litmus
   kernsim litmus --json tools/memory-model/litmus-tests
   kernsim litmus --graph=/tmp SB+fencembonceonces.litmus   # why is it forbidden?
+  kernsim litmus --machine tso SB+poonceonces.litmus       # how does it come about?
   kernsim litmus --states --without propagation SB+fencembonceonces.litmus`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
@@ -69,12 +71,14 @@ search for the condition alone; states and witnesses are then not all counted.`,
 	flags.StringVar(&f.graph, "graph", "", "write the forbidding cycle or a witness of every test to `DIR`/NAME.svg and NAME.dot")
 	flags.Lookup("graph").NoOptDefVal = "."
 	flags.StringVar(&f.model, "model", "", "version of the memory model ("+strings.Join(modelNames(), ", ")+"); default: the newest")
+	flags.StringVar(&f.machine, "machine", "", "also run the tests on simulated CPUs (tso, weak): print how many of the states they reach, and a run to the condition")
 	flags.StringSliceVar(&f.without, "without", nil, "leave out axioms: coherence, atomicity, happens-before, propagation, rcu, plain-coherence")
 	flags.IntVar(&f.unroll, "unroll", 0, "follow loops that wait for other threads for this many rounds")
-	flags.Int64Var(&f.limit, "limit", 300_000, "executions counted of a test, 0 for all")
+	flags.Int64Var(&f.limit, "limit", 100_000, "executions counted of a test, 0 for all")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "time for a test, 0 for no limit")
 	flags.IntVarP(&f.jobs, "jobs", "j", defaultJobs(), "tests judged at the same time")
 	cmd.MarkFlagsMutuallyExclusive("json", "states")
+	cmd.MarkFlagsMutuallyExclusive("json", "machine")
 	return cmd
 }
 
@@ -97,7 +101,9 @@ type litmusRow struct {
 	MS        float64 `json:"ms"`
 	Error     string  `json:"error"`
 
-	result *lkmm.Result
+	result  *lkmm.Result
+	reached []lkmm.State  // by the machine
+	steps   []lkmm.Action // of a run to the condition
 }
 
 // stated is the verdict that the test's header states, if that differs.
@@ -148,6 +154,11 @@ func (f *litmusFlags) options() (lkmm.Options, error) {
 		}
 		opt.Model = lkmm.Models[i]
 	}
+	if f.machine != "" {
+		if _, err := lkmm.ParseArchitecture(f.machine); err != nil {
+			return opt, err
+		}
+	}
 	for _, name := range f.without {
 		a, err := lkmm.ParseAxiom(name)
 		if err != nil {
@@ -163,10 +174,7 @@ func litmusFiles(args []string) ([]string, error) {
 	var out []string
 	for _, arg := range args {
 		info, err := os.Stat(arg)
-		if err != nil {
-			return nil, err
-		}
-		if !info.IsDir() {
+		if err != nil || !info.IsDir() { // judging it tells what is wrong
 			out = append(out, arg)
 			continue
 		}
@@ -239,10 +247,28 @@ func (r *litmusRow) judge(ctx context.Context, f *litmusFlags, opt lkmm.Options)
 	r.Result = r.result.Verdict.String()
 	r.States, r.Witnesses = len(r.result.States), r.result.Witnesses
 	r.Race = r.result.Race != nil
+	if f.machine != "" {
+		if err := r.runMachine(ctx, f, t, opt); err != nil {
+			return err
+		}
+	}
 	if f.graph != "" {
 		return writeGraph(ctx, f.graph, t, opt)
 	}
 	return nil
+}
+
+// runMachine runs the test on simulated CPUs.
+func (r *litmusRow) runMachine(ctx context.Context, f *litmusFlags, t *lkmm.Test, opt lkmm.Options) error {
+	arch, err := lkmm.ParseArchitecture(f.machine)
+	if err != nil {
+		return err
+	}
+	if r.reached, err = lkmm.Reachable(ctx, t, arch, opt); err != nil {
+		return err
+	}
+	r.steps, _, err = lkmm.Trace(ctx, t, arch, opt)
+	return err
 }
 
 // runInTime judges a test; if the time does not suffice for all executions,
@@ -297,10 +323,32 @@ func printLitmus(w io.Writer, f *litmusFlags, rows []litmusRow) error {
 		for i := range rows {
 			printStates(w, &rows[i])
 		}
-		return nil
+	} else {
+		printLitmusTable(w, rows)
 	}
-	printLitmusTable(w, rows)
+	if f.machine != "" {
+		for i := range rows {
+			printMachine(w, f.machine, &rows[i])
+		}
+	}
 	return nil
+}
+
+// printMachine prints what the simulated CPUs reach, and how they come to the
+// condition.
+func printMachine(w io.Writer, machine string, r *litmusRow) {
+	if r.Error != "" {
+		return
+	}
+	fmt.Fprintf(w, "\n%s on %s: %d of %d states", r.Name, machine, len(r.reached), len(r.result.States))
+	if r.steps == nil {
+		fmt.Fprintln(w, ", never the condition")
+		return
+	}
+	fmt.Fprintln(w, "; a run to the condition:")
+	for i, s := range r.steps {
+		fmt.Fprintf(w, "%4d  %s\n", i+1, s.Text)
+	}
 }
 
 // printStates prints a test's final states, those with the condition marked.

@@ -40,6 +40,8 @@ var commands = []func() *cobra.Command{
 	newCapturesCommand,
 	newLitmusCommand,
 	newConvertCommand,
+	newSchedCommand,
+	newSchedtopCommand,
 }
 
 func main() {

@@ -159,18 +159,20 @@ const (
 	exprIsLocked                 // a = address
 	exprSrcuLock                 // a = address
 	exprCondLoad                 // order, a = address, reg = VAL, b = condition awaited
+	exprAssign                   // reg = a
 )
 
 // rmwKind is the shape of an atomic read-modify-write.
 type rmwKind uint8
 
 const (
-	rmwExchange  rmwKind = iota // b: new value; result is the old one
-	rmwCompare                  // b: expected, c: new; result is the old value
-	rmwReturn                   // op b; result is the new value
-	rmwFetch                    // op b; result is the old value
-	rmwNoReturn                 // op b; no result
-	rmwAddUnless                // + b unless equal to c; result says whether it was done
+	rmwExchange       rmwKind = iota // b: new value; result is the old one
+	rmwCompare                       // b: expected, c: new; result is the old value
+	rmwReturn                        // op b; result is the new value
+	rmwFetch                         // op b; result is the old value
+	rmwNoReturn                      // op b; no result
+	rmwAddUnless                     // + b unless equal to c; result says whether it was done
+	rmwFetchAddUnless                // the same; result is the old value
 )
 
 // expr is an expression of a thread's C code.

@@ -13,6 +13,18 @@ func (b *bitset) add(i int) { b[i>>6] |= 1 << (i & 63) }
 
 func (b *bitset) has(i int) bool { return b[i>>6]&(1<<(i&63)) != 0 }
 
+func (b *bitset) del(i int) { b[i>>6] &^= 1 << (i & 63) }
+
+// within says whether every member of b is one of c.
+func (b bitset) within(c bitset) bool {
+	for i := range b {
+		if b[i]&^c[i] != 0 {
+			return false
+		}
+	}
+	return true
+}
+
 func (b bitset) union(c bitset) bitset {
 	for i := range b {
 		b[i] |= c[i]

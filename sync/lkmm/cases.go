@@ -535,8 +535,12 @@ type CaseResult struct {
 
 // RunCase judges a test of a capture and compares: the verdict, and whether
 // there is a data race. Where no plain access can race, it looks for the
-// verdict only, and not for all final states.
+// verdict only, and not for all final states; where one can, races are looked
+// for in the first million executions unless opt says otherwise.
 func RunCase(ctx context.Context, c *Case, opt Options) (*CaseResult, error) {
+	if opt.MaxExecutions == 0 {
+		opt.MaxExecutions = 1 << 20
+	}
 	opt.VerdictOnly = opt.VerdictOnly || c.Expected != "Flag" && !c.Test.hasPlain()
 	r, err := Run(ctx, c.Test, opt)
 	if err != nil {

@@ -79,7 +79,7 @@ func (s *search) observe(i int) (Value, bool) {
 	o := s.test.observed[i]
 	if o.thread >= 0 {
 		p := &s.x.threads[o.thread]
-		return s.x.symValue(p, p.path.regs[o.reg], s.cells, s.x.n+1)
+		return s.x.symValue(p, p.path.regs[o.reg], s.cells)
 	}
 	return s.lastValue(s.cells.index[addressOf(o.loc)+Value(o.elem)])
 }

@@ -1,9 +1,12 @@
 package lkmm
 
-import "slices"
+import (
+	"context"
+	"slices"
+)
 
 // maxDomain bounds the values that the analysis tells apart.
-const maxDomain = 64
+const maxDomain = 32
 
 // domain is the set of values that something may have; nil values with top
 // set mean: any.
@@ -107,9 +110,13 @@ type pathDomains struct {
 	syms []domain
 }
 
+// maxPasses bounds the rounds to a fixed point; what still grows then may be
+// anything.
+const maxPasses = 100
+
 // analyse computes the domains to their least fixed point. Sets that keep
 // growing (a counter) become "any".
-func analyse(c *cells, threads [][]path) *analysis {
+func analyse(ctx context.Context, c *cells, threads [][]path) (*analysis, error) {
 	a := &analysis{cells: c}
 	for t := range threads {
 		for p := range threads[t] {
@@ -117,14 +124,27 @@ func analyse(c *cells, threads [][]path) *analysis {
 			a.paths = append(a.paths, &pathDomains{path: path, syms: make([]domain, len(path.syms.list))})
 		}
 	}
-	for changed := true; changed; {
+	for pass, changed := 0, true; changed; pass++ {
 		changed = false
 		for _, p := range a.paths {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
 			changed = a.updateSymbols(p) || changed
 			changed = a.updateMemory(p) || changed
 		}
+		if pass == maxPasses {
+			a.widen()
+		}
 	}
-	return a
+	return a, nil
+}
+
+// widen lets every place hold anything.
+func (a *analysis) widen() {
+	for i := range a.cells.list {
+		a.cells.list[i].dom = domain{top: true}
+	}
 }
 
 // updateSymbols lets a path's symbols grow. An arena is in order: operands

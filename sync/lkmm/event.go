@@ -79,4 +79,13 @@ type path struct {
 	events  []event
 	asserts []assertion
 	regs    []symID // final registers
+	forks   []fork
+}
+
+// fork is a branch taken: from event at on, paths that answered differently may
+// differ.
+type fork struct {
+	at   int
+	sym  symID
+	want bool
 }

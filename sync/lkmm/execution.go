@@ -34,6 +34,8 @@ type execution struct {
 	hasRmw, hasCarry   bool
 
 	rf     []int32
+	memos  []memo // of the symbols of all paths
+	turn   uint32
 	co     relation // transitive; partial during the search
 	writes []row    // by cell
 }
@@ -42,9 +44,11 @@ type execution struct {
 type placedPath struct {
 	*skeleton
 	domains *pathDomains
-	base    int       // its first node
-	targets [][]int32 // places that a node's address may name
-	allowed []*domain // values that a read must return; nil: any
+	base    int // its first node
+	// firstMemo is the memo of its first symbol.
+	firstMemo int
+	targets   [][]int32 // places that a node's address may name
+	allowed   []*domain // values that a read must return; nil: any
 }
 
 // resize makes room for n nodes over c cells, all empty.
@@ -124,12 +128,17 @@ func (r *relation) place(rows []nodeSet, base int) {
 
 // assemble puts the chosen paths together. Places in memory are set later.
 func (x *execution) assemble(chosen []placedPath, cells int) {
-	n := 0
+	n, symbols := 0, 0
 	for i := range chosen {
-		chosen[i].base = n
+		chosen[i].base, chosen[i].firstMemo = n, symbols
 		n += len(chosen[i].nodes)
+		symbols += len(chosen[i].path.syms.list)
 	}
 	x.resize(n, cells)
+	if len(x.memos) < symbols {
+		x.memos = make([]memo, symbols)
+	}
+	x.forget()
 	x.threads = chosen
 	x.hasPlain, x.hasLocks, x.hasRmw, x.hasCarry = false, false, false, false
 	for t := range chosen {
@@ -202,49 +211,74 @@ func (x *execution) setCell(node int, c int32) {
 	}
 }
 
-// valueOf is the value that a node reads or writes; ok is false as long as it
-// depends on a read without source, or on itself.
-func (x *execution) valueOf(node int, cs *cells) (v Value, ok bool) {
-	return x.nodeValue(node, cs, x.n+1)
+// memo is what is known of a symbol's value since the sources last changed.
+type memo struct {
+	value Value
+	// turn is the execution's turn in which this was noted; older notes are
+	// void.
+	turn uint32
+	ok   bool
 }
 
-// nodeValue follows at most depth reads: more than there are means a value
-// out of thin air.
-func (x *execution) nodeValue(node int, cs *cells, depth int) (Value, bool) {
-	for depth > 0 && x.read.has(node) {
-		switch src := x.rf[node]; src {
-		case rfNone:
+// setSource gives a read its source. Values computed before are forgotten.
+func (x *execution) setSource(r int, src int32) {
+	x.rf[r] = src
+	x.forget()
+}
+
+// forget starts a new turn of the memos.
+func (x *execution) forget() {
+	if x.turn++; x.turn == 0 {
+		clear(x.memos)
+		x.turn = 1
+	}
+}
+
+// valueOf is the value that a node reads or writes; ok is false as long as it
+// depends on a read without source, or on itself: a value out of thin air.
+func (x *execution) valueOf(node int, cs *cells) (v Value, ok bool) {
+	for steps := 0; x.read.has(node); steps++ {
+		switch src := x.rf[node]; {
+		case src == rfNone || steps > x.n:
 			return 0, false
-		case rfInit:
+		case src == rfInit:
 			return cs.list[x.cell[node]].init, true
 		default:
 			node = int(src)
 		}
-		depth--
-	}
-	if depth == 0 {
-		return 0, false
 	}
 	p, _ := x.local(node)
-	return x.symValue(p, x.events[node].val, cs, depth)
+	return x.symValue(p, x.events[node].val, cs)
 }
 
-// symValue evaluates a symbol of a path.
-func (x *execution) symValue(p *placedPath, id symID, cs *cells, depth int) (Value, bool) {
-	s := p.path.syms.list[id]
-	switch s.kind {
-	case symConst:
+// symValue evaluates a symbol of a path. While it is under way its memo says
+// that it is not known, which is what a value that depends on itself finds.
+func (x *execution) symValue(p *placedPath, id symID, cs *cells) (Value, bool) {
+	s := &p.path.syms.list[id]
+	if s.kind == symConst {
 		return s.value, true
-	case symRead:
-		return x.nodeValue(p.base+int(p.nodeOf[s.a]), cs, depth)
-	case symUnary:
-		a, ok := x.symValue(p, s.a, cs, depth)
-		return applyUnary(s.op, a), ok
 	}
-	a, ok := x.symValue(p, s.a, cs, depth)
+	m := &x.memos[p.firstMemo+int(id)]
+	if m.turn == x.turn {
+		return m.value, m.ok
+	}
+	*m = memo{turn: x.turn}
+	v, ok := x.compute(p, s, cs)
+	*m = memo{value: v, turn: x.turn, ok: ok}
+	return v, ok
+}
+
+func (x *execution) compute(p *placedPath, s *symbol, cs *cells) (Value, bool) {
+	if s.kind == symRead {
+		return x.valueOf(p.base+int(p.nodeOf[s.a]), cs)
+	}
+	a, ok := x.symValue(p, s.a, cs)
 	if !ok {
 		return 0, false
 	}
-	b, ok := x.symValue(p, s.b, cs, depth)
+	if s.kind == symUnary {
+		return applyUnary(s.op, a), true
+	}
+	b, ok := x.symValue(p, s.b, cs)
 	return applyBinary(s.op, a, b), ok
 }

@@ -44,7 +44,7 @@ type EvidenceEdge struct {
 // such an execution.
 func Explain(ctx context.Context, t *Test, opt Options) (*Evidence, error) {
 	opt = opt.withDefaults()
-	e, err := newEngine(t, opt)
+	e, err := newEngine(ctx, t, opt)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (x *explainer) forbidden(ctx context.Context, e *engine) error {
 func (x *explainer) incoherent(ctx context.Context, e *engine) error {
 	opt := e.opt
 	opt.Without |= Coherence | Atomicity
-	free, err := newEngine(e.test, opt)
+	free, err := newEngine(ctx, e.test, opt)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,9 @@ func (c *collector) noteFlags(s *search) {
 	if s.check.rcu.srcu || x.hasSrcuUnlock() {
 		c.noteSrcu(s)
 	}
+	if x.hasLocks {
+		c.noteLocks(x)
+	}
 	if !x.hasPlain {
 		return
 	}
@@ -91,4 +94,46 @@ func (c *collector) noteSrcu(s *search) {
 			c.flag("unmatched-srcu-unlock")
 		}
 	}
+}
+
+// noteLocks looks for unlocks of what the thread has not locked, for locks that
+// are also accessed in other ways, and for conditions on them.
+func (c *collector) noteLocks(x *execution) {
+	for node := range x.events {
+		if x.events[node].flags&flagsLock == 0 {
+			continue
+		}
+		if x.events[node].flags&flagUL != 0 && !x.holdsLock(node) {
+			c.flag("unmatched-unlock")
+		}
+		if x.accessedOtherwise(x.cell[node]) {
+			c.flag("mixed-lock-accesses")
+		}
+		for _, o := range c.test.observed {
+			if o.thread < 0 && c.cells.index[addressOf(o.loc)+Value(o.elem)] == x.cell[node] {
+				c.flag("lock-final")
+			}
+		}
+	}
+}
+
+// holdsLock says whether the thread took a lock before it unlocks it.
+func (x *execution) holdsLock(unlock int) bool {
+	base := x.threads[x.thread[unlock]].base
+	for node := unlock - 1; node >= base; node-- {
+		if x.cell[node] == x.cell[unlock] && x.events[node].flags&(flagLKW|flagUL) != 0 {
+			return x.events[node].flags&flagLKW != 0
+		}
+	}
+	return false
+}
+
+// accessedOtherwise says whether any ordinary access works on a lock's place.
+func (x *execution) accessedOtherwise(cell int32) bool {
+	for node := range x.events {
+		if x.cell[node] == cell && x.mem.has(node) && x.events[node].flags&(flagsLock|flagsSrcu) == 0 {
+			return true
+		}
+	}
+	return false
 }

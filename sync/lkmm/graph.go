@@ -232,8 +232,20 @@ func (d *drawing) drawEdge(i int) {
 	c := d.curve(i, x1, y1, x2, y2, fromRight, toRight)
 	fmt.Fprintf(d.out, `<path d="%s" fill="none" stroke="%s" stroke-width="%.1f" stroke-opacity="%.2f" marker-end="url(#m%s)"/>`+"\n",
 		c.path, color, width, opacity, color[1:])
-	d.label(e.Label, color, opacity, c.at)
+	places := labelPlaces
+	if fromRight != toRight {
+		places = crossingPlaces
+	}
+	d.label(e.Label, color, opacity, c.at, places)
 }
+
+// labelPlaces are where along an edge its label may stand, the best first;
+// edges between threads often cross in the middle, so that their labels stand
+// before it.
+var (
+	labelPlaces    = []float64{0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82}
+	crossingPlaces = []float64{0.34, 0.42, 0.26, 0.5, 0.58, 0.66, 0.74, 0.18, 0.82}
+)
 
 // curve is an edge's line, as SVG and as points to put the label at.
 type curve struct {
@@ -287,9 +299,9 @@ func bezier(t, a, b, c, d float64) float64 {
 
 // label writes an edge's label on its curve, where nothing else is if there is
 // such a place.
-func (d *drawing) label(text, color string, opacity float64, at func(t float64) (x, y float64)) {
+func (d *drawing) label(text, color string, opacity float64, at func(t float64) (x, y float64), places []float64) {
 	r := rect{w: float64(len(text))*charWidth + 6, h: 14}
-	for _, t := range []float64{0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82, 0.5} {
+	for _, t := range places {
 		r.x, r.y = at(t)
 		if !d.overlaps(r) {
 			break

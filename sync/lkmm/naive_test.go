@@ -1,6 +1,8 @@
 package lkmm
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sort"
 )
@@ -115,20 +117,26 @@ type naive struct {
 	execs int64
 	wits  int64
 	races int64
+	tries int // candidate executions looked at
 }
+
+// maxTries bounds the candidates of one program.
+const maxTries = 20_000
+
+var errTooMany = errors.New("too many candidate executions")
 
 // naiveRun counts executions by final state.
 func naiveRun(t *Test, opt Options) (*naive, error) {
 	opt = opt.withDefaults()
 	n := &naive{t: t, m: opt.Model, drop: opt.Without, out: map[string]int64{}}
-	all := make([][]path, len(t.Threads))
-	for i := range t.Threads {
-		var err error
-		if all[i], err = unfold(t, i, opt.Model, &opt); err != nil {
-			return nil, err
-		}
+	all, err := unfoldAll(context.Background(), t, &opt)
+	if err != nil {
+		return nil, err
 	}
 	n.choosePaths(all)
+	if n.tries > maxTries {
+		return nil, errTooMany
+	}
 	return n, nil
 }
 
@@ -172,7 +180,11 @@ func (n *naive) combination() {
 }
 
 func (n *naive) chooseSources(reads, writes []int) {
+	if n.tries > maxTries {
+		return
+	}
 	if len(reads) == 0 {
+		n.tries++
 		n.solve(writes)
 		return
 	}
@@ -206,9 +218,12 @@ func (n *naive) eval(t int, id symID, depth int) (Value, bool) {
 		a, ok := n.eval(t, s.a, depth)
 		return applyUnary(s.op, a), ok
 	}
-	a, ok1 := n.eval(t, s.a, depth)
-	b, ok2 := n.eval(t, s.b, depth)
-	return applyBinary(s.op, a, b), ok1 && ok2
+	a, ok := n.eval(t, s.a, depth)
+	if !ok {
+		return 0, false
+	}
+	b, ok := n.eval(t, s.b, depth)
+	return applyBinary(s.op, a, b), ok
 }
 
 // solve computes all values and tries all coherence orders.
@@ -255,7 +270,11 @@ func (n *naive) solve(writes []int) {
 }
 
 func (n *naive) chooseOrders(cells []Value, byCell map[Value][]int) {
+	if n.tries > maxTries {
+		return
+	}
 	if len(cells) == 0 {
+		n.tries += 20 // judging costs more than finding values
 		n.judge()
 		return
 	}

@@ -19,13 +19,14 @@ type Options struct {
 	Workers int
 
 	// MaxExecutions stops counting when a test has more executions than this;
-	// its verdict is then found as with VerdictOnly. 0 means no limit.
+	// what is missing for its verdict is then found as with VerdictOnly. 0
+	// means no limit.
 	MaxExecutions int64
 
 	// MaxRounds bounds the rounds of a loop with a known bound (default 1000),
 	// MaxPaths the ways through one thread (default 4096), MaxEvents the
 	// accesses and markers of one execution (default 512), MaxStates the
-	// different final states (default 1<<21).
+	// different final states (default 1<<19).
 	MaxRounds, MaxPaths, MaxEvents, MaxStates int
 }
 
@@ -38,7 +39,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.MaxRounds, 1000)
 	setDefault(&o.MaxPaths, 4096)
 	setDefault(&o.MaxEvents, 512)
-	setDefault(&o.MaxStates, 1<<21)
+	setDefault(&o.MaxStates, 1<<19)
 	return o
 }
 

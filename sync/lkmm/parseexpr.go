@@ -17,8 +17,42 @@ var binaryLevels = []map[string]operator{
 // parseExpr reads an expression.
 func (p *parser) parseExpr() (*expr, error) { return p.parseAssignment() }
 
-// parseAssignment reads "a ? b : c" and everything that binds tighter.
+// parseAssignment reads "r0 = e", and whatever binds tighter.
 func (p *parser) parseAssignment() (*expr, error) {
+	if err := p.enter(); err != nil {
+		return nil, err
+	}
+	defer p.leave()
+	target, err := p.parseConditional()
+	if err != nil || target.kind != exprReg {
+		return target, err
+	}
+	op, compound := compoundOps[p.tok.text]
+	if !compound && !p.is("=") {
+		return target, nil
+	}
+	pos := p.tok.pos
+	if err := p.advance(); err != nil {
+		return nil, err
+	}
+	e, err := p.parseAssignment()
+	if err != nil {
+		return nil, err
+	}
+	if compound {
+		e = binaryExpr(op, target, e, pos)
+	}
+	return p.assignExpr(target.reg, e, pos), nil
+}
+
+// assignExpr gives a register a value and is that value.
+func (p *parser) assignExpr(reg int, e *expr, pos Pos) *expr {
+	p.own(reg)
+	return &expr{kind: exprAssign, pos: pos, reg: reg, a: e}
+}
+
+// parseConditional reads "a ? b : c" and everything that binds tighter.
+func (p *parser) parseConditional() (*expr, error) {
 	if err := p.enter(); err != nil {
 		return nil, err
 	}
@@ -38,7 +72,7 @@ func (p *parser) parseAssignment() (*expr, error) {
 	if err := p.expect(":"); err != nil {
 		return nil, err
 	}
-	c, err := p.parseAssignment()
+	c, err := p.parseConditional()
 	return &expr{kind: exprCond, pos: pos, a: e, b: b, c: c}, err
 }
 
@@ -277,9 +311,15 @@ func (p *parser) parseArgs() ([]*expr, error) {
 
 // parseCall reads a primitive that has a value.
 func (p *parser) parseCall(name string, pos Pos) (*expr, error) {
+	if name == "likely" || name == "unlikely" {
+		return p.parens()
+	}
 	prim, ok := lookupPrimitive(name)
 	if !ok {
 		return nil, p.lex.fail(pos, quoted(name), "a primitive of the kernel memory model")
+	}
+	if prim.form == primTryCompare {
+		return p.parseTryCompare(prim, pos)
 	}
 	if !isExprForm(prim.form) {
 		return nil, p.lex.fail(pos, quoted(name), "an expression")
@@ -308,6 +348,42 @@ func (p *parser) parseCondLoad(prim primitive, pos Pos) (*expr, error) {
 	return &expr{kind: exprCondLoad, pos: pos, order: prim.order, reg: val, a: addr, b: args[1]}, err
 }
 
+// parseTryCompare reads try_cmpxchg(p, &old, new). It is the comparison of
+// what cmpxchg() found, which old takes over, with what old was.
+func (p *parser) parseTryCompare(prim primitive, pos Pos) (*expr, error) {
+	if err := p.expect("("); err != nil {
+		return nil, err
+	}
+	pointer, err := p.parseExpr()
+	if err != nil {
+		return nil, err
+	}
+	for _, punct := range []string{",", "&"} {
+		if err := p.expect(punct); err != nil {
+			return nil, err
+		}
+	}
+	name, err := p.ident("a variable of the thread")
+	if err != nil {
+		return nil, err
+	}
+	if err := p.expect(","); err != nil {
+		return nil, err
+	}
+	val, err := p.parseExpr()
+	if err != nil {
+		return nil, err
+	}
+	addr, err := p.variable(prim, pointer)
+	if err != nil {
+		return nil, err
+	}
+	old, was := p.local(name), p.local("__"+name)
+	expected := p.assignExpr(was, regExpr(old, pos), pos)
+	found := &expr{kind: exprRMW, pos: pos, order: prim.order, rmw: rmwCompare, a: addr, b: expected, c: val}
+	return binaryExpr(opEq, p.assignExpr(old, found, pos), regExpr(was, pos), pos), p.expect(")")
+}
+
 func (p *parser) callExpr(name string, prim primitive, args []*expr, pos Pos) (*expr, error) {
 	if prim.form == primRMW {
 		return p.callRMW(name, prim, args, pos)
@@ -332,7 +408,7 @@ func (p *parser) callExpr(name string, prim primitive, args []*expr, pos Pos) (*
 
 // callRMW sorts the arguments of an atomic operation.
 func (p *parser) callRMW(name string, prim primitive, args []*expr, pos Pos) (*expr, error) {
-	counts := [...]int{argsPointer: 1, argsPointerValue: 2, argsValuePointer: 2, argsPointerOldNew: 3, argsPointerValueLimit: 3}
+	counts := [...]int{argsPointer: 1, argsPointerValue: 2, argsValuePointer: 2, argsPointerOldNew: 3, argsPointerValueLimit: 3, argsPointerNotZero: 1}
 	if len(args) != counts[prim.args] {
 		return nil, p.lex.fail(pos, quoted(name)+" with another number of arguments", "the kernel's arguments")
 	}
@@ -341,6 +417,8 @@ func (p *parser) callRMW(name string, prim primitive, args []*expr, pos Pos) (*e
 	switch prim.args {
 	case argsPointer:
 		e.b = constExpr(1, pos)
+	case argsPointerNotZero:
+		e.b, e.c = constExpr(1, pos), constExpr(0, pos)
 	case argsPointerValue:
 		e.b = args[1]
 	case argsValuePointer:

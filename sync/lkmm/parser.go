@@ -160,12 +160,36 @@ func (p *parser) skipType() error {
 			if _, err := p.ident("a tag"); err != nil {
 				return err
 			}
+		case p.is("__attribute__"):
+			if err := p.skipAttribute(); err != nil {
+				return err
+			}
 		case p.tok.kind == tokIdent && isTypeWord(p.tok.text) || p.is("*"):
 			if err := p.advance(); err != nil {
 				return err
 			}
 		default:
 			return nil
+		}
+	}
+}
+
+// skipAttribute moves over "__attribute__((...))".
+func (p *parser) skipAttribute() error {
+	if err := p.advance(); err != nil {
+		return err
+	}
+	for depth := 0; ; {
+		switch {
+		case p.is("("):
+			depth++
+		case p.is(")"):
+			depth--
+		case p.tok.kind == tokEOF || depth == 0:
+			return p.unexpected("an attribute in parentheses")
+		}
+		if err := p.advance(); err != nil || depth == 0 {
+			return err
 		}
 	}
 }

@@ -203,6 +203,9 @@ func (p *parser) parseFor() (stmt, error) {
 	if s.body, err = p.loopBody(); err != nil {
 		return s, err
 	}
+	if len(start) == 0 {
+		return s, nil
+	}
 	return stmt{kind: stmtIf, pos: pos, val: constExpr(1, pos), body: append(start, s)}, nil
 }
 
@@ -233,7 +236,7 @@ func (p *parser) parseDeclaration() ([]stmt, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := p.skipType(); err != nil { // int r1 __maybe_unused
+		if err := p.skipType(); err != nil { // int r1 __attribute__((unused))
 			return nil, err
 		}
 		r := p.local(name)
@@ -290,7 +293,7 @@ func (p *parser) parseSimple() ([]stmt, error) {
 		}
 		return p.assign(target, binaryExpr(op, target, constExpr(1, pos), pos), pos)
 	}
-	target, err := p.parseExpr()
+	target, err := p.parseConditional()
 	if err != nil {
 		return nil, err
 	}
@@ -376,7 +379,7 @@ func (p *parser) parseCallStatement() (out []stmt, ok bool, err error) {
 // expression.
 func isExprForm(f primForm) bool {
 	switch f {
-	case primLoad, primRMW, primTryLock, primIsLocked, primSrcuLock, primCondLoad, primInit:
+	case primLoad, primRMW, primTryLock, primIsLocked, primSrcuLock, primCondLoad, primInit, primTryCompare:
 		return true
 	}
 	return false

@@ -21,6 +21,7 @@ const (
 	primCondLoad                   // (pointer, condition on VAL)
 	primNothing                    // no effect in the model
 	primInit                       // ATOMIC_INIT(value)
+	primTryCompare                 // (pointer, &register, value)
 )
 
 // argOrder is the order of an atomic operation's arguments.
@@ -32,6 +33,7 @@ const (
 	argsValuePointer                      // (v, p)
 	argsPointerOldNew                     // (p, old, new)
 	argsPointerValueLimit                 // (p, v, unless)
+	argsPointerNotZero                    // (p): 1, unless 0
 )
 
 // primitive describes one name of the kernel's API in the terms of the model.
@@ -55,6 +57,9 @@ var primitives = map[string]primitive{
 	"ACCESS_ONCE":              {form: primLoad, order: orderOnce, byName: true},
 	"rcu_dereference":          {form: primLoad, order: orderOnce, byName: true},
 	"rcu_dereference_check":    {form: primLoad, order: orderOnce, byName: true},
+	"rcu_dereference_raw":      {form: primLoad, order: orderOnce, byName: true},
+	"rcu_dereference_bh":       {form: primLoad, order: orderOnce, byName: true},
+	"rcu_dereference_sched":    {form: primLoad, order: orderOnce, byName: true},
 	"rcu_access_pointer":       {form: primLoad, order: orderOnce, byName: true},
 	"lockless_dereference":     {form: primLoad, order: orderOnce, byName: true},
 	"srcu_dereference":         {form: primLoad, order: orderOnce, byName: true},
@@ -92,6 +97,10 @@ var primitives = map[string]primitive{
 	"spin_unlock":                    {form: primUnlock},
 	"spin_trylock":                   {form: primTryLock},
 	"spin_is_locked":                 {form: primIsLocked},
+	"raw_spin_lock":                  {form: primLock},
+	"raw_spin_unlock":                {form: primUnlock},
+	"raw_spin_trylock":               {form: primTryLock},
+	"raw_spin_is_locked":             {form: primIsLocked},
 	"srcu_read_lock":                 {form: primSrcuLock},
 	"srcu_down_read":                 {form: primSrcuLock},
 	"srcu_read_unlock":               {form: primSrcuUnlock},
@@ -122,8 +131,11 @@ func lookupPrimitive(name string) (primitive, bool) {
 			return atomicPrimitive(rest, order, stem != name)
 		}
 	}
-	if stem == "xchg" || stem == "cmpxchg" {
+	switch stem {
+	case "xchg", "cmpxchg", "try_cmpxchg":
 		return exchangePrimitive(stem, order), true
+	case "cmpxchg64", "try_cmpxchg64":
+		return exchangePrimitive(strings.TrimSuffix(stem, "64"), order), true
 	}
 	return primitive{}, false
 }
@@ -138,8 +150,11 @@ func cutOrder(name string) (stem string, order accessOrder) {
 }
 
 func exchangePrimitive(stem string, order accessOrder) primitive {
-	if stem == "xchg" {
+	switch stem {
+	case "xchg":
 		return primitive{form: primRMW, rmw: rmwExchange, order: order, args: argsPointerValue}
+	case "try_cmpxchg":
+		return primitive{form: primTryCompare, order: order}
 	}
 	return primitive{form: primRMW, rmw: rmwCompare, order: order, args: argsPointerOldNew}
 }
@@ -152,8 +167,12 @@ func atomicPrimitive(rest string, order accessOrder, suffixed bool) (primitive, 
 		return primitive{form: primLoad, order: plainAccessOrder(order, suffixed)}, true
 	case "set":
 		return primitive{form: primStore, order: plainAccessOrder(order, suffixed)}, true
-	case "xchg", "cmpxchg":
+	case "xchg", "cmpxchg", "try_cmpxchg":
 		return exchangePrimitive(rest, order), true
+	case "inc_not_zero":
+		return primitive{form: primRMW, rmw: rmwAddUnless, order: order, op: opAdd, args: argsPointerNotZero}, !suffixed
+	case "fetch_add_unless":
+		return primitive{form: primRMW, rmw: rmwFetchAddUnless, order: order, op: opAdd, args: argsPointerValueLimit}, !suffixed
 	case "add_unless":
 		return primitive{form: primRMW, rmw: rmwAddUnless, order: order, op: opAdd, args: argsPointerValueLimit}, !suffixed
 	case "add_negative":

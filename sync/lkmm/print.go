@@ -248,6 +248,8 @@ func (p *printer) expr(e *expr) string {
 		return "spin_is_locked(" + p.expr(e.a) + ")"
 	case exprSrcuLock:
 		return "srcu_read_lock(" + p.expr(e.a) + ")"
+	case exprAssign:
+		return "(" + p.th.regs[e.reg].name + " = " + p.expr(e.a) + ")"
 	case exprCondLoad:
 		return fmt.Sprintf("smp_cond_load%s(%s, %s)", orderSuffix(e.order, "_relaxed"), p.expr(e.a), p.expr(e.b))
 	}
@@ -298,6 +300,8 @@ func (p *printer) rmw(e *expr) string {
 		return fmt.Sprintf("cmpxchg%s(%s, %s, %s)", suffix, a, b, p.expr(e.c))
 	case rmwAddUnless:
 		return fmt.Sprintf("atomic_add_unless(%s, %s, %s)", a, b, p.expr(e.c))
+	case rmwFetchAddUnless:
+		return fmt.Sprintf("atomic_fetch_add_unless(%s, %s, %s)", a, b, p.expr(e.c))
 	case rmwReturn:
 		return fmt.Sprintf("atomic_%s_return%s(%s, %s)", atomicNames[e.op], suffix, b, a)
 	case rmwFetch:

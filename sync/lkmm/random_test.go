@@ -2,6 +2,7 @@ package lkmm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -296,9 +297,79 @@ func TestAgainstNaiveTwin(t *testing.T) {
 		}
 		test := g.parse(t)
 		want, err := naiveRun(test, opt)
+		if errors.Is(err, errTooMany) {
+			t.Skip(err)
+		}
 		require.NoError(t, err)
 		got, err := Run(context.Background(), test, opt)
 		require.NoError(t, err)
 		require.Equal(t, want.states(), got.asNaive(), "model %s without %s\n%s", opt.Model.Name, opt.Without, g.text())
+	})
+}
+
+// TestBarriersNeverAddStates: with one more barrier, anywhere, everything that
+// happens could happen without it.
+func TestBarriersNeverAddStates(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := drawProgram(t, programs{statements: 5, reads: 5, writes: 5, plain: true, rcu: true, locks: true})
+		before := g.parse(t)
+		i := rapid.IntRange(0, len(g.threads)-1).Draw(t, "thread")
+		k := rapid.IntRange(0, len(g.threads[i])).Draw(t, "where")
+		fence := rapid.SampledFrom([]string{"smp_mb();", "smp_wmb();", "smp_rmb();", "barrier();", "synchronize_rcu();"}).Draw(t, "barrier")
+		list := append([]string{}, g.threads[i][:k]...)
+		g.threads[i] = append(append(list, fence), g.threads[i][k:]...)
+		after := g.parse(t)
+		for _, m := range Models {
+			opt := Options{Model: m}
+			allowed := stateSet(before, run(t, before, opt).States)
+			for s := range stateSet(after, run(t, after, opt).States) {
+				require.True(t, allowed[s], "%s adds %q\n%s", fence, s, g.text())
+			}
+		}
+		for arch := range numArchitectures {
+			reached, err := Reachable(context.Background(), before, arch, Options{})
+			require.NoError(t, err)
+			free := stateSet(before, reached)
+			reached, err = Reachable(context.Background(), after, arch, Options{})
+			require.NoError(t, err)
+			for s := range stateSet(after, reached) {
+				require.True(t, free[s], "%s: %s adds %q\n%s", arch, fence, s, g.text())
+			}
+		}
+	})
+}
+
+// TestAxiomsOnlyForbid: leaving out an axiom never loses a state.
+func TestAxiomsOnlyForbid(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g := drawProgram(t, everything)
+		test := g.parse(t)
+		without := Axiom(1) << rapid.IntRange(0, numAxioms-1).Draw(t, "axiom")
+		free := stateSet(test, run(t, test, Options{Without: without}).States)
+		for s := range stateSet(test, run(t, test, Options{}).States) {
+			require.True(t, free[s], "without %s no %q\n%s", without, s, g.text())
+		}
+	})
+}
+
+// TestPrintedProgramsAreTheSame: printing and reading keeps a test's meaning.
+func TestPrintedProgramsAreTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		test := drawProgram(t, everything).parse(t)
+		again, err := Parse("again", []byte(test.String()))
+		require.NoError(t, err)
+		a, b := run(t, test, Options{}), run(t, again, Options{})
+		require.Equal(t, stateSet(test, a.States), stateSet(again, b.States), test.String())
+		require.Equal(t, a.Executions, b.Executions, test.String())
+		require.Equal(t, a.Race != nil, b.Race != nil, test.String())
+	})
+}
+
+// TestWorkersAgreeOnRandomPrograms: shared between workers, the search finds
+// the same.
+func TestWorkersAgreeOnRandomPrograms(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		test := drawProgram(t, everything).parse(t)
+		require.Equal(t, run(t, test, Options{}), run(t, test, Options{Workers: 3}))
 	})
 }

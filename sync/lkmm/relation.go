@@ -125,12 +125,94 @@ func (r row) image(set row, b *relation) {
 	}
 }
 
-// close makes r transitive.
+// close makes r transitive. Where it has no cycle, every row is joined with
+// those of its successors once they are complete; a cycle takes Warshall's way.
 func (r *relation) close() {
+	acyclic := true
 	if r.w == 1 {
-		r.close1()
-		return
+		c := closing1{bits: r.bits}
+		for i := 0; i < r.n && acyclic; i++ {
+			acyclic = c.visit(i)
+		}
+	} else {
+		c := closing{r: r, state: make([]visitState, r.n)}
+		for i := 0; i < r.n && acyclic; i++ {
+			acyclic = c.visit(i)
+		}
 	}
+	if !acyclic {
+		r.warshall()
+	}
+}
+
+// closing1 closes a relation whose rows are one word.
+type closing1 struct {
+	bits       []uint64
+	open, done uint64 // rows under way, rows complete
+}
+
+// visit completes a row and those it leads to; it gives up at a cycle.
+func (c *closing1) visit(i int) bool {
+	mask := uint64(1) << i
+	if c.done&mask != 0 {
+		return true
+	}
+	c.open |= mask
+	out := c.bits[i]
+	if out&c.open != 0 {
+		return false
+	}
+	for x := out; x != 0; x &= x - 1 {
+		j := bits.TrailingZeros64(x)
+		if !c.visit(j) {
+			return false
+		}
+		out |= c.bits[j]
+		x &^= c.bits[j]
+	}
+	c.bits[i] = out
+	c.open &^= mask
+	c.done |= mask
+	return true
+}
+
+type visitState uint8
+
+const (
+	notVisited visitState = iota
+	visiting
+	visited
+)
+
+// closing closes a relation of any size.
+type closing struct {
+	r     *relation
+	state []visitState
+}
+
+func (c *closing) visit(i int) bool {
+	if c.state[i] != notVisited {
+		return c.state[i] == visited
+	}
+	c.state[i] = visiting
+	row := c.r.row(i)
+	for w := range row {
+		for x := row[w]; x != 0; x &= x - 1 {
+			j := w<<6 | bits.TrailingZeros64(x)
+			if !c.visit(j) {
+				return false
+			}
+			next := c.r.row(j)
+			row.or(next)
+			x &^= next[w]
+		}
+	}
+	c.state[i] = visited
+	return true
+}
+
+// warshall closes a relation that may have cycles.
+func (r *relation) warshall() {
 	for k := 0; k < r.n; k++ {
 		through := r.row(k)
 		if through.empty() {
@@ -139,21 +221,6 @@ func (r *relation) close() {
 		for i := 0; i < r.n; i++ {
 			if r.has(i, k) {
 				r.row(i).or(through)
-			}
-		}
-	}
-}
-
-func (r *relation) close1() {
-	for k := 0; k < r.n; k++ {
-		through := r.bits[k]
-		if through == 0 {
-			continue
-		}
-		mask := uint64(1) << k
-		for i, x := range r.bits {
-			if x&mask != 0 {
-				r.bits[i] = x | through
 			}
 		}
 	}

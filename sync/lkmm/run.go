@@ -69,12 +69,12 @@ func (r *Result) OK() bool {
 // same whatever the number of workers. An error is a *[ProgramError], or the
 // context's.
 func Run(ctx context.Context, t *Test, opt Options) (*Result, error) {
-	e, err := newEngine(t, opt.withDefaults())
+	e, err := newEngine(ctx, t, opt.withDefaults())
 	if err != nil {
 		return nil, err
 	}
 	if e.opt.VerdictOnly {
-		return e.runVerdict(ctx)
+		return e.completeVerdict(ctx, &collector{engine: e, states: map[string]*State{}})
 	}
 	parts := make([]*collector, e.opt.Workers)
 	errs := make([]error, e.opt.Workers)
@@ -90,11 +90,25 @@ func Run(ctx context.Context, t *Test, opt Options) (*Result, error) {
 		parts[0].merge(p)
 	}
 	if limit := e.opt.MaxExecutions; limit > 0 && parts[0].executions > limit {
-		return e.runVerdict(ctx)
+		return e.runLimited(ctx, parts[0])
 	}
 	r := parts[0].result()
 	r.Complete = true
 	return r, nil
+}
+
+// runLimited is the result of a test with too many executions: what the first
+// of them show, and the verdict of all. What several workers saw first would
+// depend on their number.
+func (e *engine) runLimited(ctx context.Context, seen *collector) (*Result, error) {
+	if e.opt.Workers > 1 {
+		e.opt.Workers = 1
+		var err error
+		if seen, err = e.collect(ctx, 0, anyGoal); err != nil {
+			return nil, err
+		}
+	}
+	return e.completeVerdict(ctx, seen)
 }
 
 // goal limits a search to executions in which the condition holds, or fails.
@@ -111,18 +125,24 @@ func (g goal) contradicts(t truth) bool {
 	return g == goalHolds && t == fails || g == goalFails && t == holds
 }
 
-// runVerdict looks for one execution with the condition, and one without.
-func (e *engine) runVerdict(ctx context.Context) (*Result, error) {
-	with, err := e.collect(ctx, 0, goalHolds)
-	if err != nil {
-		return nil, err
+// completeVerdict looks for an execution with the condition, and for one
+// without, as far as none has been seen.
+func (e *engine) completeVerdict(ctx context.Context, seen *collector) (*Result, error) {
+	if seen.witnesses == 0 {
+		with, err := e.collect(ctx, 0, goalHolds)
+		if err != nil {
+			return nil, err
+		}
+		seen.merge(with)
 	}
-	without, err := e.collect(ctx, 0, goalFails)
-	if err != nil {
-		return nil, err
+	if seen.witnesses == seen.executions {
+		without, err := e.collect(ctx, 0, goalFails)
+		if err != nil {
+			return nil, err
+		}
+		seen.merge(without)
 	}
-	with.merge(without)
-	return with.result(), nil
+	return seen.result(), nil
 }
 
 // collect runs a worker's share of the search.

@@ -17,16 +17,16 @@ type engine struct {
 }
 
 // newEngine unfolds a test.
-func newEngine(t *Test, opt Options) (*engine, error) {
-	paths := make([][]path, len(t.Threads))
-	for i := range t.Threads {
-		var err error
-		if paths[i], err = unfold(t, i, opt.Model, &opt); err != nil {
-			return nil, err
-		}
+func newEngine(ctx context.Context, t *Test, opt Options) (*engine, error) {
+	paths, err := unfoldAll(ctx, t, &opt)
+	if err != nil {
+		return nil, err
 	}
 	e := &engine{test: t, opt: opt, cells: newCells(t)}
-	a := analyse(e.cells, paths)
+	a, err := analyse(ctx, e.cells, paths)
+	if err != nil {
+		return nil, err
+	}
 	for i := range paths {
 		e.threads = append(e.threads, nil)
 		longest := 0
@@ -418,7 +418,7 @@ func (s *search) chooseSource(k int) {
 	r := int(s.reads[k])
 	s.coSaved[k].copy(&s.x.co)
 	for _, src := range s.sources[k] {
-		s.x.rf[r] = src
+		s.x.setSource(r, src)
 		if s.fits(r) && s.conditionsHold(false) && s.promising() && s.mine(k) && s.worthwhile(k) {
 			s.chooseSource(k + 1)
 		}
@@ -427,7 +427,7 @@ func (s *search) chooseSource(k int) {
 			break
 		}
 	}
-	s.x.rf[r] = rfNone
+	s.x.setSource(r, rfNone)
 }
 
 // promising says whether the execution can still pass the test's filter and
@@ -572,7 +572,7 @@ func (s *search) conditionsHold(final bool) bool {
 	for t := range x.threads {
 		p := &x.threads[t]
 		for _, a := range p.path.asserts {
-			v, ok := x.symValue(p, a.sym, s.cells, x.n+1)
+			v, ok := x.symValue(p, a.sym, s.cells)
 			if ok && (v != 0) != a.want || !ok && final {
 				return false
 			}
@@ -580,7 +580,7 @@ func (s *search) conditionsHold(final bool) bool {
 	}
 	for _, node := range s.unknown {
 		p, _ := x.local(int(node))
-		v, ok := x.symValue(p, x.events[node].addr, s.cells, x.n+1)
+		v, ok := x.symValue(p, x.events[node].addr, s.cells)
 		if ok && v != s.cells.list[x.cell[node]].addr || !ok && final {
 			return false
 		}

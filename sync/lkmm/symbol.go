@@ -22,11 +22,19 @@ type symbol struct {
 	value Value
 }
 
+// maxSymbolWeight bounds the operands of an expression with everything that
+// its operands were computed from, so that "r = r + r", again and again, does
+// not take forever to evaluate.
+const maxSymbolWeight = 1 << 12
+
 // symbols is the arena of a path. Equal symbols have equal ids, so that
 // "r1 ^ r1" is 0 and a condition asked twice is answered once.
 type symbols struct {
-	list  []symbol
-	index map[symbol]symID
+	list    []symbol
+	weights []int32
+	index   map[symbol]symID
+	// tooHeavy: some symbol is beyond maxSymbolWeight.
+	tooHeavy bool
 }
 
 func newSymbols() symbols { return symbols{index: map[symbol]symID{}} }
@@ -37,8 +45,24 @@ func (s *symbols) intern(x symbol) symID {
 	}
 	id := symID(len(s.list))
 	s.list = append(s.list, x)
+	s.weights = append(s.weights, s.weigh(x))
 	s.index[x] = id
 	return id
+}
+
+// weigh counts a symbol's operands.
+func (s *symbols) weigh(x symbol) int32 {
+	w := int32(1)
+	if x.kind == symUnary || x.kind == symBinary {
+		w += s.weights[x.a]
+	}
+	if x.kind == symBinary {
+		w += s.weights[x.b]
+	}
+	if w > maxSymbolWeight {
+		s.tooHeavy = true
+	}
+	return min(w, maxSymbolWeight)
 }
 
 func (s *symbols) constant(v Value) symID { return s.intern(symbol{kind: symConst, value: v}) }

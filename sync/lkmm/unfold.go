@@ -1,6 +1,7 @@
 package lkmm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 )
@@ -30,8 +31,16 @@ type unfolder struct {
 	path   path
 	env    []depValue
 	ctrl   bitset
-	steps  int
+	steps  int // in this walk
+	work   *unfoldWork
 	leaves jump // break, continue or return under way
+}
+
+// unfoldWork bounds what unfolding all threads of a test takes.
+type unfoldWork struct {
+	ctx    context.Context
+	steps  int // statements and expressions executed
+	events int // of all paths
 }
 
 // jump is a transfer of control on its way to its target.
@@ -44,14 +53,40 @@ const (
 	jumpReturn
 )
 
-// maxSteps bounds the statements that one walk executes.
-const maxSteps = 100_000
+// maxSteps bounds the statements and expressions that one walk executes,
+// maxTotalSteps those of all walks of all threads, maxPathEvents the events of
+// all paths.
+const (
+	maxSteps      = 100_000
+	maxTotalSteps = 10_000_000
+	maxPathEvents = 1 << 18
+)
+
+// unfoldAll gives all paths of all threads.
+func unfoldAll(ctx context.Context, t *Test, opt *Options) ([][]path, error) {
+	work := &unfoldWork{ctx: ctx}
+	out := make([][]path, len(t.Threads))
+	for i := range out {
+		var err error
+		if out[i], err = unfold(t, i, opt, work); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
 
 // unfold gives all paths of a thread.
-func unfold(t *Test, thread int, m *Model, opt *Options) ([]path, error) {
-	u := &unfolder{test: t, thread: &t.Threads[thread], model: m, opt: opt, gaps: t.hasMembarrier()}
+func unfold(t *Test, thread int, opt *Options, work *unfoldWork) ([]path, error) {
+	u := &unfolder{test: t, thread: &t.Threads[thread], model: opt.Model, opt: opt, gaps: t.hasMembarrier(), work: work}
 	var out []path
+	walks := 0
 	for more := true; more; more = u.nextDecisions() {
+		if walks++; walks > 16*opt.MaxPaths {
+			return nil, u.fail(Pos{}, fmt.Errorf("%w: more than %d walks", ErrTooLarge, 16*opt.MaxPaths))
+		}
+		if work.ctx.Err() != nil {
+			return nil, context.Cause(work.ctx)
+		}
 		err := u.walk()
 		if errors.Is(err, errCut) {
 			continue
@@ -61,6 +96,9 @@ func unfold(t *Test, thread int, m *Model, opt *Options) ([]path, error) {
 		}
 		if out = append(out, u.path); len(out) > opt.MaxPaths {
 			return nil, u.fail(Pos{}, fmt.Errorf("%w: more than %d paths", ErrTooLarge, opt.MaxPaths))
+		}
+		if work.events += len(u.path.events); work.events > maxPathEvents {
+			return nil, u.fail(Pos{}, fmt.Errorf("%w: more than %d events on all paths", ErrTooLarge, maxPathEvents))
 		}
 	}
 	return out, nil
@@ -170,7 +208,10 @@ func (u *unfolder) assume(v depValue, want bool) error {
 
 // decide asks whether v is not 0; where that depends on memory both answers
 // are walked, true first.
-func (u *unfolder) decide(v depValue) bool {
+func (u *unfolder) decide(v depValue) bool { return u.decideAt(v, len(u.path.events)) }
+
+// decideAt is decide where the answer changes events from at on.
+func (u *unfolder) decideAt(v depValue, at int) bool {
 	if c, ok := u.path.syms.known(v.sym); ok {
 		return c != 0
 	}
@@ -185,6 +226,7 @@ func (u *unfolder) decide(v depValue) bool {
 	want := u.decisions[u.used]
 	u.used++
 	u.path.asserts = append(u.path.asserts, assertion{v.sym, want})
+	u.path.forks = append(u.path.forks, fork{at, v.sym, want})
 	return want
 }
 
@@ -194,12 +236,25 @@ func (u *unfolder) block(list []stmt) error {
 		if u.leaves != jumpNone {
 			return nil
 		}
-		if u.steps++; u.steps > maxSteps {
-			return u.fail(list[i].pos, fmt.Errorf("%w: more than %d statements executed", ErrTooLarge, maxSteps))
+		if err := u.step(list[i].pos); err != nil {
+			return err
 		}
 		if err := u.statement(&list[i]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// step counts what is executed.
+func (u *unfolder) step(pos Pos) error {
+	u.steps++
+	u.work.steps++
+	if u.steps > maxSteps || u.work.steps > maxTotalSteps {
+		return u.fail(pos, fmt.Errorf("%w: more than %d statements executed", ErrTooLarge, maxSteps))
+	}
+	if u.path.syms.tooHeavy {
+		return u.fail(pos, fmt.Errorf("%w: an expression of more than %d operands", ErrTooLarge, maxSymbolWeight))
 	}
 	return nil
 }
@@ -286,12 +341,13 @@ func (u *unfolder) srcuUnlock(addr, val depValue, pos Pos) error {
 // branch executes an if. Its condition controls the branches; where one of
 // them may jump, also what comes after.
 func (u *unfolder) branch(s *stmt) error {
+	start := len(u.path.events)
 	v, err := u.eval(s.val)
 	if err != nil {
 		return err
 	}
 	before := u.ctrl
-	u.ctrl = u.ctrl.union(v.deps)
+	u.control(v, start)
 	list := s.alt
 	if u.decide(v) {
 		list = s.body
@@ -303,6 +359,19 @@ func (u *unfolder) branch(s *stmt) error {
 		u.ctrl = before
 	}
 	return nil
+}
+
+// control makes what follows depend on a condition: on the reads that it comes
+// from, and, for reads that stand in the condition itself, from event start on,
+// also on those that their address comes from.
+func (u *unfolder) control(v depValue, start int) {
+	ctrl := v.deps
+	v.deps.each(func(i int) {
+		if i >= start {
+			ctrl = ctrl.union(u.path.events[i].addrDeps)
+		}
+	})
+	u.ctrl = u.ctrl.union(ctrl)
 }
 
 // jumps says whether a list of statements may leave itself.
@@ -341,12 +410,16 @@ func (u *unfolder) loop(s *stmt) error {
 		if err := u.checkBound(s, round, open); err != nil {
 			return err
 		}
+		asked := u.used
 		left, err := u.loopRound(s)
 		if err != nil {
 			return err
 		}
 		if left {
 			break
+		}
+		if endless(s) && u.used > asked { // only a jump can end it
+			open++
 		}
 	}
 	if u.leaves != jumpReturn {
@@ -362,20 +435,26 @@ func (u *unfolder) loopCondition(s *stmt) (again, known bool, err error) {
 	if s.val == nil {
 		return true, true, nil
 	}
+	asked, start := u.used, len(u.path.events)
 	v, err := u.eval(s.val)
 	if err != nil {
 		return false, false, err
 	}
-	_, known = u.path.syms.known(v.sym)
-	u.ctrl = u.ctrl.union(v.deps)
-	if !known && u.opt.Unroll == 0 {
-		return false, false, u.fail(s.pos, ErrUnboundedLoop)
-	}
-	return u.decide(v), known, nil
+	u.control(v, start)
+	again = u.decide(v)
+	return again, u.used == asked, nil
+}
+
+// endless says whether a loop's condition always holds.
+func endless(s *stmt) bool {
+	return s.val == nil || s.val.kind == exprConst && s.val.value != 0
 }
 
 // checkBound ends loops that run too long.
 func (u *unfolder) checkBound(s *stmt, round, open int) error {
+	if open > 0 && u.opt.Unroll == 0 {
+		return u.fail(s.pos, ErrUnboundedLoop)
+	}
 	if open > u.opt.Unroll {
 		return errCut
 	}

@@ -3,6 +3,9 @@ package lkmm
 // eval executes an expression: its memory accesses become events in the order
 // of evaluation.
 func (u *unfolder) eval(e *expr) (depValue, error) {
+	if err := u.step(e.pos); err != nil {
+		return depValue{}, err
+	}
 	switch e.kind {
 	case exprConst:
 		return u.constant(e.value), nil
@@ -18,6 +21,10 @@ func (u *unfolder) eval(e *expr) (depValue, error) {
 		return u.evalBinary(e)
 	case exprCond:
 		return u.evalCond(e)
+	case exprAssign:
+		v, err := u.eval(e.a)
+		u.env[e.reg] = v
+		return v, err
 	}
 	return u.evalAccess(e)
 }
@@ -117,13 +124,13 @@ func (u *unfolder) tryLock(addr depValue, pos Pos) (depValue, error) {
 		return depValue{}, err
 	}
 	free := depValue{sym: u.path.syms.binary(opEq, v.sym, u.path.syms.constant(0))}
-	if !u.decide(free) {
+	if !u.decideAt(free, r) {
 		out := u.constant(0)
 		out.deps = v.deps
 		return out, nil
 	}
 	u.path.events[r].order = orderAcquire
-	u.path.events[r].flags = flagLKR | flagAtomic
+	u.path.events[r].flags = flagLKR
 	return u.constant(1), u.writeHalf(r, addr, u.constant(1), orderOnce, flagLKW, pos)
 }
 
@@ -133,7 +140,7 @@ func (u *unfolder) isLocked(addr depValue, pos Pos) (depValue, error) {
 	if err != nil {
 		return depValue{}, err
 	}
-	locked := u.decide(v)
+	locked := u.decideAt(v, r)
 	if !locked {
 		u.path.events[r].flags = flagRU
 	}
@@ -192,32 +199,39 @@ func (u *unfolder) evalRMW(e *expr, addr depValue) (depValue, error) {
 	if err != nil {
 		return depValue{}, err
 	}
-	val, result, done := u.modify(e, old, b, c)
+	at := r
+	if before >= 0 {
+		at = before
+	}
+	val, result, done := u.modify(e, at, old, b, c)
 	if !done {
 		return result, nil
 	}
 	return result, u.finishRMW(e, before, r, addr, val)
 }
 
-// modify computes what an atomic operation writes and returns; done is false
-// where it decides not to write.
-func (u *unfolder) modify(e *expr, old, b, c depValue) (val, result depValue, done bool) {
+// modify computes what an atomic operation that starts with event at writes and
+// returns; done is false where it decides not to write.
+func (u *unfolder) modify(e *expr, at int, old, b, c depValue) (val, result depValue, done bool) {
 	syms := &u.path.syms
 	switch e.rmw {
 	case rmwExchange:
 		return b, old, true
 	case rmwCompare:
 		same := depValue{sym: syms.binary(opEq, old.sym, b.sym)}
-		return c, old, u.decide(same)
-	case rmwAddUnless:
+		return c, old, u.decideAt(same, at)
+	case rmwAddUnless, rmwFetchAddUnless:
 		differ := depValue{sym: syms.binary(opNe, old.sym, c.sym)}
-		done = u.decide(differ)
+		done = u.decideAt(differ, at)
 		result = depValue{syms.constant(boolValue(done)), old.deps.union(c.deps)}
+		if e.rmw == rmwFetchAddUnless {
+			result = old
+		}
 		return depValue{syms.binary(opAdd, old.sym, b.sym), old.deps.union(b.deps)}, result, done
 	}
 	val = depValue{syms.binary(e.op, old.sym, b.sym), old.deps.union(b.deps)}
 	if e.rmw == rmwFetch {
-		return val, old, true
+		return val, depValue{old.sym, val.deps}, true
 	}
 	return val, val, true
 }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func runKernsim(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = run(context.Background(), args, &stdout, &stderr)
+	return code, stdout.String(), stderr.String()
+}
+
+const desktop = "../../examples/sched/desktop.json"
+
+// TestSchedAndSchedtop runs the example workload, and finds in the trace that
+// it wrote what the simulation itself counted.
+func TestSchedAndSchedtop(t *testing.T) {
+	dir := t.TempDir()
+	text, gantt := filepath.Join(dir, "trace.txt"), filepath.Join(dir, "gantt.svg")
+	code, out, errs := runKernsim(t, "sched", "--json", "--cpus=2", "--trace="+text, "--gantt="+gantt, desktop)
+	require.Zero(t, code, errs)
+	var sim []schedTask
+	require.NoError(t, json.Unmarshal([]byte(out), &sim))
+	require.Len(t, sim, 8)
+
+	code, out, errs = runKernsim(t, "schedtop", "--json", text)
+	require.Zero(t, code, errs)
+	var top []topTask
+	require.NoError(t, json.Unmarshal([]byte(out), &top))
+	require.Len(t, top, len(sim))
+	byName := map[string]topTask{}
+	for _, x := range top {
+		byName[x.Comm] = x
+	}
+	for _, x := range sim {
+		y := byName[x.Comm]
+		// The trace ends with its last event, a little before the simulation.
+		assert.InDelta(t, x.Run, y.Run, 5e6, x.Comm)
+		assert.Equal(t, x.MaxLatency, y.MaxLatency, x.Comm)
+		assert.Equal(t, int(x.Wakeups), y.Wakeups, x.Comm)
+		assert.Equal(t, int(x.Involuntary), y.Preempted, x.Comm)
+	}
+	svg, err := os.ReadFile(gantt)
+	require.NoError(t, err)
+	assert.Contains(t, string(svg), "indexer")
+	code, _, errs = runKernsim(t, "replay", "--model=switches", traceDir(t, text))
+	require.Zero(t, code, errs)
+}
+
+// traceDir puts a trace into a folder of its own.
+func traceDir(t *testing.T, file string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "own")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "trace.txt"), text, 0o644))
+	return dir
+}
+
+func TestSchedSaysWhatIsWrong(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.json")
+	require.NoError(t, os.WriteFile(bad, []byte(`{"tasks": {"a": {"policy": "SCHED_DEADLINE", "dl-runtime": 9, "dl-period": 5, "run": 1}}}`), 0o644))
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"sched"}, "accepts 1 arg"},
+		{[]string{"sched", "nowhere.json"}, "nowhere.json"},
+		{[]string{"sched", bad}, "runtime <= deadline <= period"},
+		{[]string{"sched", "--kernel=2.4", desktop}, "unknown kernel"},
+		{[]string{"sched", "--preempt=maybe", desktop}, "unknown preemption model"},
+		{[]string{"sched", "--cpus=0", desktop}, "CPUs is 0"},
+		{[]string{"schedtop", bad}, "bad.json"},
+	} {
+		code, _, errs := runKernsim(t, c.args...)
+		assert.Equal(t, 2, code, c.args)
+		assert.Contains(t, errs, c.want)
+	}
+}
