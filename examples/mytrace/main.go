@@ -69,7 +69,9 @@ func run(w io.Writer, r io.ReaderAt, size int64, name string) error {
 	for _, u := range by { // order does not matter: sorted below
 		all = append(all, u)
 	}
-	slices.SortFunc(all, func(a, b *usage) int { return cmp.Or(cmp.Compare(b.pages, a.pages), cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.comm, b.comm)) })
+	slices.SortFunc(all, func(a, b *usage) int {
+		return cmp.Or(cmp.Compare(b.pages, a.pages), cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.comm, b.comm))
+	})
 	fmt.Fprintf(w, "%s (%s)\n", name, format)
 	for _, u := range all[:min(10, len(all))] {
 		fmt.Fprintf(w, "%-16s %8d pages %10d bytes of slab objects\n", u.comm, u.pages, u.bytes)
