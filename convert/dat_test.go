@@ -120,6 +120,7 @@ func testRecord(a uint64, b int32) []byte {
 
 func TestPrintFormats(t *testing.T) {
 	syms := ParseSymbols([]byte("ffffffff81000100 T beta\nffffffff81000000 T alpha\nffffffff81000180 t gamma [mod]\n0 t hidden\nnonsense\n"))
+	syms.AddText(0xffffffff82000000, "a constant text")
 	for _, c := range []struct {
 		print string
 		a     uint64
@@ -142,6 +143,7 @@ func TestPrintFormats(t *testing.T) {
 		{`"%d", REC->a / REC->b`, 9, 0, "0"},
 		{`"%d", unknown_function(REC->a)`, 9, 1, "a=0x9 b=1 comm=init s=hello bytes=01abc0ff words=05000000f0ffffff"},
 		{`"%d", REC->missing`, 9, 1, "a=0x9 b=1 comm=init s=hello bytes=01abc0ff words=05000000f0ffffff"},
+		{`"%s %s", REC->a, (const char *)REC->b`, 0xffffffff82000000, 0, "a constant text (null)"},
 		{`"%d %d", REC->b`, 9, 1, "a=0x9 b=1 comm=init s=hello bytes=01abc0ff words=05000000f0ffffff"},
 	} {
 		f, err := ParseEventFormat(format(testFields, c.print), "sys", binary.LittleEndian, 8)
@@ -183,4 +185,53 @@ func readAll(b []byte, f Format) error {
 			return err
 		}
 	}
+}
+
+// ftraceFile is a trace.dat with a line of the function tracer and a stack, as
+// the kernel writes them: the formats are in ftrace's own part of the file.
+func ftraceFile() []byte {
+	function := []byte("name: function\nID: 1\nformat:\n" + commonFields + "\n\tfield:unsigned long ip;\toffset:8;\tsize:8;\tsigned:0;\n" +
+		"\tfield:unsigned long parent_ip;\toffset:16;\tsize:8;\tsigned:0;\n\nprint fmt: \" %ps <-- %ps\", (void *)REC->ip, (void *)REC->parent_ip\n")
+	stack := []byte("name: kernel_stack\nID: 4\nformat:\n" + commonFields + "\n\tfield:int size;\toffset:8;\tsize:4;\tsigned:1;\n" +
+		"\tfield:unsigned long caller[8];\toffset:16;\tsize:64;\tsigned:0;\n\nprint fmt: \"\\t=> %ps\\n\", (void *)REC->caller[0]\n")
+	le := binary.LittleEndian
+	record := func(id uint16, words ...uint64) []byte {
+		b := le.AppendUint16(nil, id)
+		b = le.AppendUint32(append(b, 0, 0), 9)
+		for _, w := range words {
+			b = le.AppendUint64(b, w)
+		}
+		return b
+	}
+	p := datPage{size: 4096}
+	p.add(5000, record(1, 0x1004, 0x2008))
+	p.add(6000, record(4, 2, 0x2008, 0x1004))
+	pages := p.flush(nil)
+
+	var b bytes.Buffer
+	(&datSink{page: 4096, columns: -1}).writeHead(&b, 1)
+	syms := "1000 T alpha\n2000 T beta\n3000 T end\n"
+	head := b.Bytes()
+	at := bytes.Index(head, []byte("max type_len  == 28\n")) + len("max type_len  == 28\n")
+	var f bytes.Buffer
+	f.Write(head[:at])
+	put(&f, uint32(2))
+	putSized(&f, string(function))
+	putSized(&f, string(stack))
+	put(&f, uint32(0), uint32(len(syms)))
+	f.WriteString(syms)
+	put(&f, uint32(0))
+	putSized(&f, "9 task\n")
+	put(&f, uint32(1), "flyrecord", uint64(8192), uint64(len(pages)))
+	f.Write(make([]byte, 8192-f.Len()))
+	f.Write(pages)
+	return f.Bytes()
+}
+
+func TestFtraceEvents(t *testing.T) {
+	got := events(t, ftraceFile(), Dat)
+	require.Len(t, got, 4)
+	assert.Equal(t, trace.KindFunction, got[0].Kind)
+	assert.Equal(t, "            task-9       [000] .....     0.000005000: alpha <-beta\n"+
+		"            task-9       [000] .....     0.000006000: <stack trace>\n => beta+0x8/0x1000\n => alpha+0x4/0x1000\n", string(write(t, got, Text)))
 }

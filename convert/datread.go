@@ -26,6 +26,7 @@ const (
 	optHeaderInfo   = 16
 	optEventFormats = 18
 	optKallsyms     = 19
+	optPrintk       = 20
 	optCmdlines     = 21
 	datNotes        = 0x4b53
 )
@@ -54,10 +55,12 @@ type datSource struct {
 	tgids   map[int32]int32
 	renamed map[int32][]datComm
 
-	cpus []*datCPU
-	n    int
-	args []byte
-	dec  trace.Decoder
+	cpus   []*datCPU
+	frames []uint64    // addresses of a stack that are not given yet
+	last   trace.Event // the stack's event
+	n      int
+	args   []byte
+	dec    trace.Decoder
 }
 
 // datNote is what a file of datSink says beyond the format.
@@ -218,7 +221,7 @@ func (s *datSource) openV6() {
 	s.readFtraceFormats(d)
 	s.readEventFormats(d)
 	s.syms = ParseSymbols(d.bytes(int64(d.u32())))
-	d.bytes(int64(d.u32())) // trace_printk's formats
+	s.readPrintk(d.bytes(int64(d.u32())))
 	s.readCmdlines(d.sized())
 	cpus := d.u32()
 	kind := d.text()
@@ -402,7 +405,15 @@ func (s *datSource) pointed(id uint16, at uint64) {
 		s.keep(d)
 	case optKallsyms:
 		d := s.section(at, id)
+		texts := s.syms
 		s.syms = ParseSymbols(d.bytes(int64(d.u32())))
+		if texts != nil {
+			s.syms.texts = texts.texts
+		}
+		s.keep(d)
+	case optPrintk:
+		d := s.section(at, id)
+		s.readPrintk(d.bytes(int64(d.u32())))
 		s.keep(d)
 	case optCmdlines:
 		d := s.section(at, id)
@@ -505,6 +516,21 @@ func (s *datSource) addFormat(d *datInput, text []byte, system string) {
 	}
 }
 
+// readPrintk reads the kernel's constant texts, by whose addresses events
+// name them: lines of the form 0xffffffffa8a1b2c3 : "text".
+func (s *datSource) readPrintk(b []byte) {
+	if s.syms == nil {
+		s.syms = &Symbols{}
+	}
+	for _, line := range bytes.Split(cString(b), []byte("\n")) {
+		addr, text, ok := bytes.Cut(line, []byte(" : "))
+		v, err := strconv.ParseUint(string(bytes.TrimSpace(addr)), 0, 64)
+		if ok && err == nil {
+			s.syms.AddText(v, string(bytes.Trim(text, "\"")))
+		}
+	}
+}
+
 // readCmdlines reads "pid name" lines.
 func (s *datSource) readCmdlines(b []byte) {
 	for _, line := range bytes.Split(cString(b), []byte("\n")) {
@@ -546,8 +572,12 @@ func (s *datSource) prepare() error {
 	return nil
 }
 
-// Read gives the earliest event of all CPUs.
+// Read gives the earliest event of all CPUs, a stack's frames behind it.
 func (s *datSource) Read(ev *trace.Event) error {
+	if len(s.frames) > 0 {
+		s.frame(ev)
+		return nil
+	}
 	var first *datCPU
 	for _, c := range s.cpus {
 		if (!c.done || c.lost != nil) && (first == nil || c.time < first.time) {
@@ -564,6 +594,10 @@ func (s *datSource) Read(ev *trace.Event) error {
 		return nil
 	}
 	s.event(first, ev)
+	if len(s.frames) > 0 {
+		s.last = *ev
+		s.last.Args = nil
+	}
 	if err := first.step(); err != nil {
 		return err
 	}
@@ -585,11 +619,23 @@ func (s *datSource) event(c *datCPU, ev *trace.Event) {
 		ev.Name, ev.Args = "unknown_event_"+strconv.FormatInt(number(&s.common[0]), 10), fmt.Appendf(nil, "data=%x", c.rec)
 	} else {
 		ev.Name = f.Name
-		ev.Args = bytes.TrimRight(f.Append(s.args[:0], c.rec, s.syms), "\n")
+		ev.Args = oneLine(f.Append(s.args[:0], c.rec, s.syms))
 		s.args = ev.Args[:0]
 		ev.System, ev.Kind = systemOf(f.System)
+		s.ftraceEvent(c, f, ev)
 	}
 	s.task(ev)
+}
+
+// oneLine is a text without its line's end; other line breaks become spaces.
+func oneLine(b []byte) []byte {
+	b = bytes.TrimRight(b, "\n")
+	for i, c := range b {
+		if c == '\n' || c == '\r' {
+			b[i] = ' '
+		}
+	}
+	return b
 }
 
 // rawClock says whether times are counts of a clock, not nanoseconds.

@@ -36,7 +36,8 @@
 // how they are printed, as a C expression. For reading, these expressions are
 // parsed and evaluated ([EventFormat]), so events of any kernel are printed as
 // that kernel prints them; where an expression uses what a file cannot tell,
-// the fields are listed by name. For writing, descriptions are made from the
+// the fields are listed by name, and an address of the kernel counts as 0 (page=
+// of mm_page_alloc then repeats the page frame number). For writing, descriptions are made from the
 // events' texts: "order=3 gfp=GFP_KERNEL" becomes a number and a string, and
 // gives the same text when it is printed. Events of one name whose texts are
 // built differently get one description each.

@@ -227,10 +227,29 @@ func (f *EventFormat) appendFields(b, rec []byte) []byte {
 	return b
 }
 
-// Symbols are a kernel's function addresses, as /proc/kallsyms lists them.
+// Symbols are a kernel's function addresses, as /proc/kallsyms lists them, and
+// the addresses of its constant texts, as tracefs' printk_formats does.
 type Symbols struct {
-	addr []uint64
-	name []string
+	addr  []uint64
+	name  []string
+	texts map[uint64]string
+}
+
+// AddText makes a constant text known, for fields that hold its address.
+func (s *Symbols) AddText(addr uint64, text string) {
+	if s.texts == nil {
+		s.texts = map[uint64]string{}
+	}
+	s.texts[addr] = text
+}
+
+// text gives the constant text at an address.
+func (s *Symbols) text(addr uint64) (string, bool) {
+	if s == nil {
+		return "", false
+	}
+	t, ok := s.texts[addr]
+	return t, ok
 }
 
 // ParseSymbols reads the text of /proc/kallsyms; lines of another form are

@@ -227,7 +227,7 @@ func (v *printVerb) append(b []byte, e *evaluation) []byte {
 	var s []byte
 	switch v.conv {
 	case 's':
-		s = textValue(x)
+		s = e.text(x)
 		if precision >= 0 && precision < len(s) {
 			s = s[:precision]
 		}
@@ -241,15 +241,18 @@ func (v *printVerb) append(b []byte, e *evaluation) []byte {
 	return pad(b, s, width, v.flags, v.conv != 's' && v.conv != 'c' && precision < 0)
 }
 
-// textValue is a value printed by %s.
-func textValue(x value) []byte {
+// text is a value printed by %s: a number is the address of a constant text.
+func (e *evaluation) text(x value) []byte {
 	if x.isText {
 		return cString(x.b)
 	}
 	if x.n == 0 {
 		return []byte("(null)")
 	}
-	return strconv.AppendInt(nil, x.n, 10)
+	if t, ok := e.syms.text(uint64(x.n)); ok {
+		return []byte(t)
+	}
+	return fmt.Appendf(nil, "0x%x", uint64(x.n))
 }
 
 // pointerText is a value printed by %p and its letters.
