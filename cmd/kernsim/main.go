@@ -42,6 +42,8 @@ var commands = []func() *cobra.Command{
 	newConvertCommand,
 	newSchedCommand,
 	newSchedtopCommand,
+	newOOMCommand,
+	newOvercommitCommand,
 }
 
 func main() {
