@@ -7,6 +7,7 @@
 //	I want to                                               take
 //	allocate pages as Linux would, see its free lists       buddy
 //	allocate objects, look at caches, find misuse           slab
+//	know whom the OOM killer kills, what overcommit allows  mm/oom, mm/overcommit
 //	run tasks under CFS or EEVDF                            sched, sched/rtapp
 //	check the order of locks                                sync/lockdep
 //	see who waits for a lock and who is boosted             sync/lock
@@ -18,7 +19,7 @@
 //	compare a model with a real kernel                      replay, captures
 //	draw what happened                                      viz
 //
-// The models (trace, buddy, slab, sched, sync) import only the standard library
+// The models (trace, buddy, slab, mm, sched, sync) import only the standard library
 // and each other. A model is a plain value without goroutines, clocks or hidden
 // randomness: calls go in, values come out, and the same calls give the same
 // values everywhere. Kernel versions are profiles, values such as
