@@ -42,6 +42,9 @@
 // gives the same text when it is printed. Events of one name whose texts are
 // built differently get one description each.
 //
+// A trace.dat begins with what is only known at the end, so its sink keeps all
+// events in memory, some 100 bytes and their text each.
+//
 // Times of a trace.dat are nanoseconds; those of a text with microseconds are
 // moved apart by single nanoseconds where several are equal, so that tools
 // show the events in their order.

@@ -154,11 +154,11 @@ func TestRefcount(t *testing.T) {
 	var c refs.Count
 	c.Set(1<<31 - 1)
 	assert.NotEmpty(t, c.Inc())
-	assert.EqualValues(t, 0xc0000000, c.Read())
+	assert.Equal(t, uint32(0xc0000000), c.Read())
 	c.Set(0)
 	_, w := c.DecAndTest()
 	assert.NotEmpty(t, w)
-	assert.EqualValues(t, 0xc0000000, c.Read())
+	assert.Equal(t, uint32(0xc0000000), c.Read())
 }
 
 // Each notebook that BOOK.md names exists.
