@@ -75,6 +75,9 @@ func runConvert(cmd *cobra.Command, from, to, in, out string) error {
 		_, err := copyTrace(cmd.OutOrStdout(), format, src)
 		return err
 	}
+	if sameFile(in, out) {
+		return &usageError{fmt.Errorf("%s and %s are the same file", in, out)}
+	}
 	n := 0
 	err = writeTo(out, func(w io.Writer) error {
 		n, err = copyTrace(w, format, src)
@@ -84,6 +87,13 @@ func runConvert(cmd *cobra.Command, from, to, in, out string) error {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s: %d events, %s\n", out, n, format)
 	}
 	return err
+}
+
+// sameFile says whether both names stand for one existing file.
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // openSource opens a file in the format that is asked for, or shown by it.

@@ -53,6 +53,7 @@ func TestConvertErrors(t *testing.T) {
 		{"convert", in},
 		{"convert", in, "out.unknown"},
 		{"convert", "--to=ctf", in, "-"},
+		{"convert", in, in},
 		{"convert", "--from=dat", in, "x.txt"},
 		{"convert", "missing.dat", "x.txt"},
 		{"convert", "README.md.missing", filepath.Join(t.TempDir(), "x", "y.txt")},
