@@ -42,6 +42,7 @@ var commands = []func() *cobra.Command{
 	newLockdepCommand,
 	newRCUCommand,
 	newExploreCommand,
+	newConvertCommand,
 	newSchedCommand,
 	newSchedtopCommand,
 	newOOMCommand,

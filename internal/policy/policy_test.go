@@ -34,6 +34,7 @@ var models = map[string][]string{
 // others have what further packages of this module may import of it.
 var others = map[string][]string{
 	"captures": {},
+	"convert":  {"trace"},
 	"replay":   {"trace", "buddy", "slab", "mm", "sched", "sync"},
 	"viz":      {"trace", "buddy", "slab", "mm", "sched", "sync"},
 }
