@@ -24,6 +24,8 @@ type Options struct {
 	// last; ns is the trace's time. It must not change the allocator.
 	Observe func(ns uint64, a *buddy.Allocator)
 	Samples int
+	// calls, if set, are written down there.
+	calls *[]PageCall
 }
 
 // ErrNothing says that a folder holds nothing that this package can replay.

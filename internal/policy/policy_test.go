@@ -35,6 +35,7 @@ var models = map[string][]string{
 var others = map[string][]string{
 	"captures": {},
 	"replay":   {"trace", "buddy", "slab", "mm", "sched", "sync"},
+	"bench":    {"trace", "buddy", "slab", "replay"},
 	"viz":      {"trace", "buddy", "slab", "mm", "sched", "sync"},
 }
 
