@@ -56,7 +56,27 @@ func (l *linux) Start(m *Machine) error {
 		l.a.SetClaimHook(l.claimed)
 		return l.a.Restore(m.State)
 	}
+	if l.profile.PCPHighOrders && !l.o.NoTypes && !l.o.NoPCP && m.Baseline != buddy.Linux5_4.Name {
+		return l.a.Restore(l.retuned(m.State))
+	}
 	return l.takeOver(m.State)
+}
+
+// retuned is another kernel's lists as they are, per-CPU lists included, where
+// both kernels have the same kinds of lists; but with limits of this one.
+func (l *linux) retuned(in *buddy.State) *buddy.State {
+	config := l.a.Config()
+	out := &buddy.State{Zones: slices.Clone(in.Zones)}
+	for i := range out.Zones {
+		z := &out.Zones[i]
+		z.Counted = false
+		z.PCP = slices.Clone(z.PCP)
+		pcp := config.Zones[i].PCP
+		for cpu := range z.PCP {
+			z.PCP[cpu] = buddy.PCPState{Batch: pcp.Batch, High: pcp.High, HighMin: pcp.HighMin, HighMax: pcp.HighMax, Lists: z.PCP[cpu].Lists}
+		}
+	}
+	return out
 }
 
 // boot starts on a machine without a past.

@@ -101,7 +101,7 @@ func Metrics() []Metric {
 	return []Metric{
 		{"THP-usable", "thp_share", "% of free", "share of the free memory in free pageblock-size blocks, at the end", 1,
 			last(func(s *Sample) float64 { return 100 * s.THPShare() })},
-		{"THP mean", "thp_share_mean", "% of free", "the same, mean over time", 1, func(r *Result) float64 { return 100 * r.MeanTHP }},
+		{"THP mean", "thp_share_mean", "% of free", "share of the free memory in free pageblock-size blocks, mean over time", 1, func(r *Result) float64 { return 100 * r.MeanTHP }},
 		{"unusable o3", "unusable_order3", "% of free", "unusable_free_index of order 3, mean over time", -1, func(r *Result) float64 { return 100 * r.MeanUnusable[3] }},
 		{"extfrag THP", "extfrag_thp", "", "fragmentation_index of the huge-page order at the end; -1: a request would succeed", 0,
 			last(func(s *Sample) float64 { return s.Extfrag(s.THPOrder) })},

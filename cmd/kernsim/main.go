@@ -37,6 +37,7 @@ var errDifferent = errors.New("model and kernel differ")
 var commands = []func() *cobra.Command{
 	newReplayCommand,
 	newReportCommand,
+	newCompareCommand,
 	newCapturesCommand,
 	newLitmusCommand,
 	newSchedCommand,

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kernsim/kernsim/bench"
+	"github.com/kernsim/kernsim/viz"
+)
+
+// comparePage makes the page of a comparison.
+func comparePage(all []bench.Comparison) *viz.Page {
+	metrics := bench.Metrics()
+	t := viz.Table{Caption: fmt.Sprintf("Medians over %d workloads", len(all)), Columns: []viz.Column{{Name: "strategy"}}}
+	for _, m := range metrics {
+		t.Columns = append(t.Columns, viz.Column{Name: m.Name + unit(m), Number: true})
+	}
+	for _, cells := range metricRows(metrics, all) {
+		t.Rows = append(t.Rows, viz.TableRow{Cells: cells})
+	}
+	p := &viz.Page{
+		Title: "kernsim: allocation strategies compared",
+		Lead: []string{"Each strategy is given the same requests: those that a real kernel's trace shows, or a generated stream. " +
+			"The page frames it answers with are its own; what it is asked for does not change. " +
+			"Fragmentation is measured by one rule for all, on a map of the pages in use."},
+		Good: true, Verdict: baselines(all), Table: t,
+		Made: fmt.Sprintf("Made by kernsim compare. Intervals: %.0f %%, of the median over seeds, without assumption about the distribution. The same workloads and seeds give the same page, to the byte.", 100*bench.Confidence),
+	}
+	for _, m := range metrics {
+		p.Notes = append(p.Notes, m.Name+": "+m.About+unit(m)+".")
+	}
+	for i := range all {
+		p.Sections = append(p.Sections, compareSection(&all[i]))
+	}
+	return p
+}
+
+func compareSection(c *bench.Comparison) viz.Section {
+	s := viz.Section{ID: sectionID(c.Workload.Name), Title: c.Workload.Name, Text: []string{c.Workload.About}}
+	for k := range c.Rows {
+		r := &c.Rows[k]
+		value := r.Strategy.About + ". " + r.Strategy.Source + "."
+		if res := r.Results[0]; res.Exact {
+			value += " Exact: " + of(res.ListsIdentical, res.Lists) + " of the kernel's lists at the end."
+		}
+		s.Facts = append(s.Facts, viz.Fact{Name: r.Strategy.Name, Value: value})
+	}
+	s.Figures = compareFigures(c)
+	return s
+}
+
+// compareSource is the line under a comparison's graphs.
+func compareSource(c *bench.Comparison) string {
+	s := c.Workload.Name + " · " + c.Workload.About
+	if c.Workload.Seeded {
+		s += fmt.Sprintf(" · seeds 1 to %d", len(c.Seeds))
+	}
+	return s + " · kernsim compare"
+}
+
+// compareFigures draws fragmentation over time, and some metrics by strategy.
+func compareFigures(c *bench.Comparison) []viz.Figure {
+	figures := []viz.Figure{{ID: "fragmentation", SVG: fragmentationOverTime(c),
+		Caption: "How much of the free memory could be used for huge pages, as the requests go on. A line that falls while memory stays free is fragmentation."}}
+	for _, id := range []string{"thp_share_mean", "unusable_order3", "mixed_blocks", "failed", "locks", "splits", "scanned"} {
+		m := metricsByID([]string{id})[0]
+		figures = append(figures, viz.Figure{ID: id, Caption: strings.ToUpper(m.About[:1]) + m.About[1:] + ".", SVG: metricIntervals(c, &m)})
+	}
+	return figures
+}
+
+// fragmentationOverTime shows the first seed's runs of at most seven
+// strategies, Linux's first.
+func fragmentationOverTime(c *bench.Comparison) []byte {
+	g := viz.Lines{Frame: viz.Frame{Title: "Free memory usable as huge pages", Source: compareSource(c)},
+		XLabel: "requests and frees done (thousands)", Y: viz.Axis{Label: "share of the free memory (%)"}}
+	for _, row := range c.Rows {
+		samples := row.Results[0].Samples
+		var x, y []float64
+		for i := range samples {
+			x = append(x, float64(samples[i].Op)/1000)
+			y = append(y, 100*samples[i].THPShare())
+		}
+		g.X = x
+		g.Series = append(g.Series, viz.Series{Name: row.Strategy.Name, Y: y})
+	}
+	return g.SVG()
+}
+
+// metricIntervals shows a metric by strategy.
+func metricIntervals(c *bench.Comparison, m *bench.Metric) []byte {
+	g := viz.Intervals{Frame: viz.Frame{Title: m.Name + " by strategy", Source: compareSource(c)},
+		Value: viz.Axis{Label: m.About + unit(*m), FromZero: m.ID != "thp_share_mean"}}
+	for k := range c.Rows {
+		r := &c.Rows[k]
+		s := r.Summary(m)
+		g.Rows = append(g.Rows, viz.Interval{Name: r.Strategy.Name, At: s.Median, Lo: s.Lo, Hi: s.Hi, Mark: r.Results[0].Exact})
+	}
+	return g.SVG()
+}
