@@ -23,7 +23,19 @@ func Strategies() []Named {
 	variant("batch/4", "with a quarter of the batch", "zone_batchsize, mm/page_alloc.c", LinuxOptions{BatchTimes: 0.25})
 	variant("batch*4", "with four times the batch and high", "zone_batchsize, vm.percpu_pagelist_high_fraction", LinuxOptions{BatchTimes: 4, HighTimes: 4})
 	variant("high*4", "with four times the per-CPU lists' high", "vm.percpu_pagelist_high_fraction", LinuxOptions{HighTimes: 4})
-	return out
+	return append(out, rivals()...)
+}
+
+// rivals are the strategies that are not Linux's.
+func rivals() []Named {
+	return []Named{
+		{"buddy", "classic binary buddy system, last freed first", "Knowlton 1965; Knuth, TAOCP 1, 2.5", BinaryBuddy(false)},
+		{"buddy-address", "binary buddy system, lowest address first", "Knuth, TAOCP 1, 2.5; address-ordered lists: Wilson et al. 1995", BinaryBuddy(true)},
+		{"first-fit", "bitmap, first fit", "Knuth, TAOCP 1, 2.5", BitmapFit(FirstFit)},
+		{"next-fit", "bitmap, next fit", "Knuth, TAOCP 1, 2.5", BitmapFit(NextFit)},
+		{"best-fit", "bitmap, best fit", "Knuth, TAOCP 1, 2.5", BitmapFit(BestFit)},
+		{"tlsf", "two-level segregated fit", "Masmano et al., ECRTS 2004", TLSF},
+	}
 }
 
 // Find gives the strategies that names stand for, in their order.

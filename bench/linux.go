@@ -93,8 +93,13 @@ func (l *linux) boot(m *Machine) error {
 	}
 	l.a.SetAdopt(true)
 	if l.o.NoTypes {
-		return l.retypeAll()
+		if err := l.retypeAll(); err != nil {
+			return err
+		}
 	}
+	// There is no kswapd that would lower a boosted watermark again:
+	// vm.watermark_boost_factor=0.
+	l.a.SetBoostFactor(0)
 	return nil
 }
 

@@ -47,7 +47,7 @@ func build() Mix {
 		{"page tables", 2, buddy.GFPKernelAccount, page, Lifetime{Mean: 40000}},
 	}
 	return Mix{Name: "build", About: "a build of software, 256 MiB, 2 CPUs, compiling and linking", MemoryMB: 256, CPUs: 2, Ops: 400000, Rounds: 4,
-		Phases: []Phase{{3, 0.85, compile}, {1, 0.95, link}}}
+		Phases: []Phase{{3, 0.85, compile}, {1, 0.9, link}}}
 }
 
 // database: buffers of fixed size that stay, beside the churn of queries.
@@ -64,7 +64,7 @@ func database() Mix {
 		{"slabs", 5, buddy.GFPKernel, []OrderWeight{{0, 2}, {1, 1}, {2, 1}}, Lifetime{Mean: 60000, Tail: 1.2}},
 	}
 	return Mix{Name: "database", About: "database cache, 512 MiB, 4 CPUs, warm-up and queries", MemoryMB: 512, CPUs: 4, Ops: 500000,
-		Phases: []Phase{{1, 0.8, warm}, {9, 0.93, run}}}
+		Phases: []Phase{{1, 0.8, warm}, {9, 0.9, run}}}
 }
 
 // board: little memory, drivers that want several pages together, and a leak.

@@ -139,7 +139,7 @@ func compareWorkloads(ctx context.Context, f compareFlags) ([]*bench.Workload, e
 }
 
 // shownMetrics are the terminal's columns.
-var shownMetrics = []string{"thp_share_mean", "unusable_order3", "mixed_blocks", "failed", "peak_blocks", "locks", "cache_hits", "splits", "merges", "scanned"}
+var shownMetrics = []string{"thp_share_mean", "unusable_order3", "mixed_blocks", "unmovable_blocks", "failed", "peak_blocks", "locks", "cache_hits", "splits", "merges", "scanned"}
 
 func metricsByID(ids []string) []bench.Metric {
 	var out []bench.Metric
