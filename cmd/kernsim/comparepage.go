@@ -60,18 +60,18 @@ func compareSource(c *bench.Comparison) string {
 
 // compareFigures draws fragmentation over time, and some metrics by strategy.
 func compareFigures(c *bench.Comparison) []viz.Figure {
-	figures := []viz.Figure{{ID: "fragmentation", SVG: fragmentationOverTime(c),
+	figures := []viz.Figure{{ID: "fragmentation", SVG: fragmentationOverTime(c).SVG(),
 		Caption: "How much of the free memory could be used for huge pages, as the requests go on. A line that falls while memory stays free is fragmentation."}}
 	for _, id := range []string{"thp_share_mean", "unusable_order3", "mixed_blocks", "failed", "locks", "splits", "scanned"} {
 		m := metricsByID([]string{id})[0]
-		figures = append(figures, viz.Figure{ID: id, Caption: strings.ToUpper(m.About[:1]) + m.About[1:] + ".", SVG: metricIntervals(c, &m)})
+		figures = append(figures, viz.Figure{ID: id, Caption: strings.ToUpper(m.About[:1]) + m.About[1:] + ".", SVG: metricIntervals(c, &m).SVG()})
 	}
 	return figures
 }
 
 // fragmentationOverTime shows the first seed's runs of at most seven
 // strategies, Linux's first.
-func fragmentationOverTime(c *bench.Comparison) []byte {
+func fragmentationOverTime(c *bench.Comparison) viz.Lines {
 	g := viz.Lines{Frame: viz.Frame{Title: "Free memory usable as huge pages", Source: compareSource(c)},
 		XLabel: "requests and frees done (thousands)", Y: viz.Axis{Label: "share of the free memory (%)"}}
 	for _, row := range c.Rows {
@@ -84,11 +84,11 @@ func fragmentationOverTime(c *bench.Comparison) []byte {
 		g.X = x
 		g.Series = append(g.Series, viz.Series{Name: row.Strategy.Name, Y: y})
 	}
-	return g.SVG()
+	return g
 }
 
 // metricIntervals shows a metric by strategy.
-func metricIntervals(c *bench.Comparison, m *bench.Metric) []byte {
+func metricIntervals(c *bench.Comparison, m *bench.Metric) viz.Intervals {
 	g := viz.Intervals{Frame: viz.Frame{Title: m.Name + " by strategy", Source: compareSource(c)},
 		Value: viz.Axis{Label: m.About + unit(*m), FromZero: m.ID != "thp_share_mean"}}
 	for k := range c.Rows {
@@ -96,5 +96,5 @@ func metricIntervals(c *bench.Comparison, m *bench.Metric) []byte {
 		s := r.Summary(m)
 		g.Rows = append(g.Rows, viz.Interval{Name: r.Strategy.Name, At: s.Median, Lo: s.Lo, Hi: s.Hi, Mark: r.Results[0].Exact})
 	}
-	return g.SVG()
+	return g
 }

@@ -38,6 +38,7 @@ var commands = []func() *cobra.Command{
 	newReplayCommand,
 	newReportCommand,
 	newCompareCommand,
+	newPlotCommand,
 	newCapturesCommand,
 	newLitmusCommand,
 	newSchedCommand,
