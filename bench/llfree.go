@@ -32,8 +32,9 @@ type llCPU struct {
 }
 
 const (
-	// llTree is how many areas a tree has.
-	llTree = 32
+	// llTree is how many areas a tree has: few, because the machines compared
+	// here are small.
+	llTree = 8
 	// llTakeOver is after how many frees in a row a CPU reserves their tree.
 	llTakeOver = 4
 )

@@ -49,11 +49,14 @@ func compareSection(c *bench.Comparison) viz.Section {
 	return s
 }
 
-// compareSource is the line under a comparison's graphs.
-func compareSource(c *bench.Comparison) string {
+// compareSource is the line under a graph of the first seeds of a comparison.
+func compareSource(c *bench.Comparison, seeds int) string {
 	s := c.Workload.Name + " · " + c.Workload.About
-	if c.Workload.Seeded {
-		s += fmt.Sprintf(" · seeds 1 to %d", len(c.Seeds))
+	switch {
+	case c.Workload.Seeded && seeds == 1:
+		s += " · seed 1"
+	case c.Workload.Seeded:
+		s += fmt.Sprintf(" · seeds 1 to %d, intervals of %.0f %%", seeds, 100*bench.Confidence)
 	}
 	return s + " · kernsim compare"
 }
@@ -64,7 +67,7 @@ func compareFigures(c *bench.Comparison) []viz.Figure {
 		Caption: "How much of the free memory could be used for huge pages, as the requests go on. A line that falls while memory stays free is fragmentation."}}
 	for _, id := range []string{"thp_share_mean", "unusable_order3", "mixed_blocks", "failed", "locks", "splits", "scanned"} {
 		m := metricsByID([]string{id})[0]
-		figures = append(figures, viz.Figure{ID: id, Caption: strings.ToUpper(m.About[:1]) + m.About[1:] + ".", SVG: metricIntervals(c, &m).SVG()})
+		figures = append(figures, viz.Figure{ID: id, Caption: sentence(m.About) + ": median over the seeds with its interval.", SVG: metricIntervals(c, &m).SVG()})
 	}
 	return figures
 }
@@ -72,7 +75,7 @@ func compareFigures(c *bench.Comparison) []viz.Figure {
 // fragmentationOverTime shows the first seed's runs of at most seven
 // strategies, Linux's first.
 func fragmentationOverTime(c *bench.Comparison) viz.Lines {
-	g := viz.Lines{Frame: viz.Frame{Title: "Free memory usable as huge pages", Source: compareSource(c)},
+	g := viz.Lines{Frame: viz.Frame{Title: "Free memory usable as huge pages", Source: compareSource(c, 1)},
 		XLabel: "requests and frees done (thousands)", Y: viz.Axis{Label: "share of the free memory (%)"}}
 	for _, row := range c.Rows {
 		samples := row.Results[0].Samples
@@ -87,10 +90,13 @@ func fragmentationOverTime(c *bench.Comparison) viz.Lines {
 	return g
 }
 
+// sentence begins with a capital.
+func sentence(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
 // metricIntervals shows a metric by strategy.
 func metricIntervals(c *bench.Comparison, m *bench.Metric) viz.Intervals {
-	g := viz.Intervals{Frame: viz.Frame{Title: m.Name + " by strategy", Source: compareSource(c)},
-		Value: viz.Axis{Label: m.About + unit(*m), FromZero: m.ID != "thp_share_mean"}}
+	g := viz.Intervals{Frame: viz.Frame{Title: sentence(m.About), Source: compareSource(c, len(c.Seeds))},
+		Value: viz.Axis{Label: m.Name + unit(*m), FromZero: m.ID != "thp_share_mean"}}
 	for k := range c.Rows {
 		r := &c.Rows[k]
 		s := r.Summary(m)

@@ -235,7 +235,7 @@ func plotWaste(_ context.Context, version string, _ *plotFlags) (viz.Graph, erro
 		Source: "kmalloc of Linux " + version + " on x86_64, and whole pages · computed, no machine"},
 		XLabel: "request size (bytes)", Y: viz.Axis{Label: "share of the block that is not used (%)", FromZero: true},
 		Series: []viz.Series{{Name: "kmalloc"}, {Name: "whole pages (orders)"}}}
-	const most = 16384
+	const most = 4096
 	for size := uint64(8); size <= most; size += 8 {
 		block := a.KmallocSizeRoundup(size)
 		pages := uint64(4096)
@@ -269,7 +269,7 @@ func plotSlabFill(_ context.Context, name string, _ *plotFlags) (viz.Graph, erro
 		return nil, err
 	}
 	slices.SortStableFunc(rows, func(a, b slab.Slabinfo) int { return slabBytes(&b) - slabBytes(&a) })
-	g := viz.Bars{Frame: viz.Frame{Title: "Objects in use in the largest slab caches", Source: source(c.Name, meta) + " · after.slabinfo"},
+	g := viz.Bars{Frame: viz.Frame{Title: "Objects in use in the largest slab caches", Source: source(c.Name, meta) + " · after.slabinfo, in which free objects of CPU slabs count as in use"},
 		ValueLabel: "objects in use"}
 	for _, s := range rows[:min(len(rows), 20)] {
 		g.Bars = append(g.Bars, viz.Bar{Name: s.Name, Done: int(s.ActiveObjs), Of: int(s.NumObjs)})
