@@ -11,7 +11,8 @@ import (
 // 2023), as far as placement goes: pages in areas of the size of a huge page,
 // each with a counter and a bitmap; trees of areas with a counter; each CPU
 // reserves a tree that it allocates from, and takes over the tree that it
-// frees much in. There are no locks: [Counters.Locks] counts reservations,
+// frees much in. Like the paper's, and unlike later versions, it does not keep
+// trees for movable, immovable and huge pages apart. There are no locks: [Counters.Locks] counts reservations,
 // which are what CPUs share.
 type llfree struct {
 	arena
