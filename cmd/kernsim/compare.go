@@ -24,6 +24,7 @@ type compareFlags struct {
 	captures, workloads, strategies []string
 	seeds, jobs, samples            int
 	dir                             string
+	time                            bool
 }
 
 func newCompareCommand() *cobra.Command {
@@ -65,6 +66,7 @@ compared (exit code 1). Exit code 1 also if a baseline is not exact.`,
 	cmd.Flags().IntVar(&f.seeds, "seeds", bench.DefaultSeeds, "how many streams of a generated workload")
 	cmd.Flags().IntVar(&f.jobs, "jobs", 0, "how many runs at a time (default one for each core)")
 	cmd.Flags().IntVar(&f.samples, "samples", 100, "how many moments of each run are looked at")
+	cmd.Flags().BoolVar(&f.time, "time", false, "measure also what each strategy costs in ns a call, one after the other")
 	cmd.Flags().StringVarP(&f.dir, "output", "o", "kernsim-compare", "folder to write to; files of an earlier comparison are replaced")
 	return cmd
 }
@@ -99,7 +101,36 @@ func runCompare(cmd *cobra.Command, f compareFlags) error {
 	if err := writeComparison(f.dir, all); err != nil {
 		return err
 	}
+	if f.time {
+		if err := printTimes(cmd.Context(), cmd.OutOrStdout(), workloads, strategies); err != nil {
+			return err
+		}
+	}
 	return printComparison(cmd.OutOrStdout(), f.dir, all)
+}
+
+// printTimes measures and prints ns a call: the medians of five times each.
+func printTimes(ctx context.Context, w io.Writer, workloads []*bench.Workload, strategies []bench.Named) error {
+	t := newTable(w, "strategy", "workload", "ns per call", "from", "to", "calls")
+	for _, load := range workloads {
+		for _, s := range strategies {
+			var values []float64
+			calls := 0
+			for range 5 {
+				ns, n, err := bench.Time(ctx, s, load, 1)
+				if err != nil {
+					return err
+				}
+				values, calls = append(values, ns), n
+			}
+			sum := bench.Summarize(values, bench.Confidence)
+			t.AppendRow(table.Row{s.Name, load.Name, figure(sum.Median), figure(sum.Lo), figure(sum.Hi), viz.Count(calls)})
+		}
+	}
+	t.Render()
+	fmt.Fprintln(w, "Times are this machine's, without checker and metrics; they are in no file.")
+	fmt.Fprintln(w)
+	return nil
 }
 
 // compareWorkloads makes the workloads that the flags name.

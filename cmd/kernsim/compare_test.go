@@ -58,6 +58,12 @@ func TestCompareIsDeterministic(t *testing.T) {
 	assert.True(t, pages[0] == pages[1])
 }
 
+func TestCompareTimes(t *testing.T) {
+	code, stdout, stderr := command("compare", "--capture", "pi3-kmem-slab", "--strategies", "linux-6.1,go", "--time", "-o", t.TempDir())
+	require.Equal(t, exitExact, code, stderr)
+	assert.Contains(t, stdout, "ns per call")
+}
+
 func TestCompareRefuses(t *testing.T) {
 	for _, args := range [][]string{{"--strategies", "nonsense"}, {"--workload", "nonsense"}, {"--capture", "nonsense"}, {"--seeds", "0"}, {"extra"}} {
 		code, _, stderr := command(append([]string{"compare", "-o", t.TempDir()}, args...)...)
