@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kernsim/kernsim/bench"
@@ -11,7 +12,7 @@ import (
 // comparePage makes the page of a comparison.
 func comparePage(all []bench.Comparison) *viz.Page {
 	metrics := bench.Metrics()
-	t := viz.Table{Caption: fmt.Sprintf("Medians over %d workloads", len(all)), Columns: []viz.Column{{Name: "strategy"}}}
+	t := viz.Table{Caption: "Medians over " + counted(len(all), "workload"), Columns: []viz.Column{{Name: "strategy"}}}
 	for _, m := range metrics {
 		t.Columns = append(t.Columns, viz.Column{Name: m.Name + unit(m), Number: true})
 	}
@@ -72,12 +73,38 @@ func compareFigures(c *bench.Comparison) []viz.Figure {
 	return figures
 }
 
+// counted is a number of things.
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return viz.Count(n) + " " + what
+}
+
+// contrasting puts first, if there are more strategies than a graph shows, the
+// captured kernel's own and those that differ most.
+func contrasting(rows []bench.Row) []bench.Row {
+	if len(rows) <= len(someStrategies) {
+		return rows
+	}
+	first := func(r bench.Row) bool { return r.Results[0].Exact || slices.Contains(someStrategies, r.Strategy.Name) }
+	var out []bench.Row
+	for _, want := range []bool{true, false} {
+		for _, r := range rows {
+			if first(r) == want {
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
 // fragmentationOverTime shows the first seed's runs of at most seven
-// strategies, Linux's first.
+// strategies.
 func fragmentationOverTime(c *bench.Comparison) viz.Lines {
 	g := viz.Lines{Frame: viz.Frame{Title: "Free memory usable as huge pages", Source: compareSource(c, 1)},
 		XLabel: "requests and frees done (thousands)", Y: viz.Axis{Label: "share of the free memory (%)"}}
-	for _, row := range c.Rows {
+	for _, row := range contrasting(c.Rows) {
 		samples := row.Results[0].Samples
 		var x, y []float64
 		for i := range samples {
