@@ -83,6 +83,8 @@ var kinds = []kind{
 	{"locks", hasLocks, Locks, false},
 	{"reports", hasReports, Reports, false},
 	{"rcu", hasRCU, RCU, false},
+	{"oom", hasOOM, OOM, false},
+	{"overcommit", hasOvercommit, Overcommit, false},
 }
 
 // wanted says whether Options.Model asks for the kind.

@@ -323,15 +323,15 @@ func writeComparison(dir string, all []bench.Comparison) error {
 		{"compare.json", func(w io.Writer) error { return bench.WriteJSON(w, all) }},
 	}
 	for _, f := range files {
-		if err := writeFile(filepath.Join(dir, f.name), f.write); err != nil {
+		if err := createFile(filepath.Join(dir, f.name), f.write); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writeFile writes a file by a function.
-func writeFile(name string, write func(io.Writer) error) error {
+// createFile writes a file by a function.
+func createFile(name string, write func(io.Writer) error) error {
 	out, err := os.Create(name)
 	if err != nil {
 		return err

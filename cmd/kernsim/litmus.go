@@ -52,7 +52,7 @@ Tests with more executions than --limit get their verdict all the same, from a
 search for the condition alone; states and witnesses are then not all counted.`,
 		Example: `  kernsim litmus MP+poonceonces.litmus
   kernsim litmus --json tools/memory-model/litmus-tests
-  kernsim litmus --graph=/tmp SB+fencembonceonces.litmus   # why is it forbidden?
+  kernsim litmus --graph=. SB+fencembonceonces.litmus      # why is it forbidden?
   kernsim litmus --machine tso SB+poonceonces.litmus       # how does it come about?
   kernsim litmus --states --without propagation SB+fencembonceonces.litmus`,
 		Args: func(cmd *cobra.Command, args []string) error {

@@ -43,6 +43,8 @@ var commands = []func() *cobra.Command{
 	newLitmusCommand,
 	newSchedCommand,
 	newSchedtopCommand,
+	newOOMCommand,
+	newOvercommitCommand,
 }
 
 func main() {

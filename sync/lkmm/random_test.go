@@ -181,7 +181,10 @@ func (d *drawer) rmw() []string {
 		return nil
 	}
 	order := d.pick("order", "", "_relaxed", "_acquire", "_release")
-	switch d.pick("rmw", "inc", "xchg", "cmpxchg", "add", "fetch", "unless") {
+	switch d.pick("rmw", "inc", "xchg", "cmpxchg", "add", "fetch", "try", "unless") {
+	case "try":
+		old := d.reg()
+		return []string{d.reg() + " = try_cmpxchg" + order + "(" + v + ", &" + old + ", " + val + ");"}
 	case "inc":
 		return []string{"atomic_inc(" + v + ");"}
 	case "xchg":
@@ -202,7 +205,11 @@ func (d *drawer) branch(depth int) []string {
 		return nil
 	}
 	r := rapid.IntRange(0, n-1).Draw(d.t, "reg")
-	out := []string{fmt.Sprintf(d.pick("cond", "if (r%d) {", "if (r%d == 1) {", "if (r%d != 2) {"), r)}
+	cond := fmt.Sprintf(d.pick("cond", "if (r%d) {", "if (r%d == 1) {", "if (r%d != 2) {"), r)
+	if rapid.Bool().Draw(d.t, "reads") && d.spend(1, 0) {
+		cond = "if (READ_ONCE(*(x + " + d.zero() + ")) == 1) {"
+	}
+	out := []string{cond}
 	out = append(out, d.statement(depth+1)...)
 	if rapid.Bool().Draw(d.t, "else") {
 		out = append(out, "} else {")
