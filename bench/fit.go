@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"math/bits"
 
 	"github.com/kernsim/kernsim/buddy"
@@ -103,7 +104,7 @@ func foldWord(w uint64, order int) uint64 {
 // best finds the shortest run of free pages that has an aligned block of n
 // pages, and gives the block.
 func (b *bitmapFit) best(n int) int {
-	found, least := -1, 1<<62
+	found, least := -1, math.MaxInt
 	start := -1
 	end := func(at int) {
 		if start < 0 {

@@ -277,11 +277,11 @@ func (r *runner) allocBulk(op *Op) error {
 
 // take notes a block that was given out, if that is right.
 func (r *runner) take(pfn buddy.PFN, b *block) error {
-	from := int(pfn - r.first)
 	n := 1 << b.order
-	if pfn < r.first || from+n > r.free.pages() || from+n > 1<<31 {
+	if pfn < r.first || uint64(pfn-r.first)+uint64(n) > uint64(r.free.pages()) {
 		return r.fail(FaultOutside, pfn, buddy.Order(b.order), nil)
 	}
+	from := int(pfn - r.first)
 	b.at = uint32(from)
 	if r.nocheck {
 		return nil
