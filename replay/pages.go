@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/kernsim/kernsim/buddy"
 	"github.com/kernsim/kernsim/trace"
@@ -29,6 +30,8 @@ type pageReplay struct {
 	kswapd bool
 	// op is the operation under way, for amount.
 	op *pageOp
+	// call is the operation as it is written down, or nil.
+	call *PageCall
 	// end is the second snapshot; seen is made of it at a difference.
 	end  *buddy.State
 	seen *sightings
@@ -173,10 +176,12 @@ func (r *pageReplay) retype(rec *pageRec) {
 	switch {
 	case !ok || old == rec.mt:
 	case rec.mt == buddy.Isolate:
+		r.note(PageCall{Kind: CallIsolate, Time: rec.time, Request: buddy.Request{CPU: cpu}, PFN: pfn})
 		if err := r.a.IsolateBlock(cpu, pfn, buddy.CMA); err != nil {
 			r.res.differ(rec.line, err.Error())
 		}
 	case old == buddy.Isolate:
+		r.note(PageCall{Kind: CallUnisolate, Time: rec.time, Request: buddy.Request{CPU: cpu}, PFN: pfn, Type: rec.mt})
 		if err := r.a.UnisolateBlock(cpu, pfn, rec.mt); err != nil {
 			r.res.differ(rec.line, err.Error())
 		}
@@ -204,6 +209,7 @@ func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 	r.zone = r.list(r.zone[:0], op.zone)
 	r.claims, r.op = r.zone, op
 	r.noteReclaim(op, rec)
+	r.call = r.record(op, rec)
 	cpu, pfn, order := buddy.CPU(rec.cpu), buddy.PFN(rec.pfn), buddy.Order(rec.order)
 	switch op.kind {
 	case opAlloc:
@@ -234,9 +240,12 @@ func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 		r.retype(rec)
 	case opReclaim:
 		r.kswapd = true
-		r.a.SetReclaimActive(buddy.NodeID(rec.n), rec.kind == trace.KindVmscanKswapdWake)
+		r.a.SetReclaimActive(buddy.NodeID(rec.n), isWake(rec))
 	}
 }
+
+// isWake says whether an event is kswapd's waking rather than its sleeping.
+func isWake(rec *pageRec) bool { return rec.kind == trace.KindVmscanKswapdWake }
 
 // maxUnseen bounds the pages that a single difference may count as taken
 // without an event.
@@ -315,6 +324,7 @@ func (r *pageReplay) drained(rec *pageRec, from int) {
 		r.res.hint("drain")
 		if zone >= 0 {
 			cpu := buddy.CPU(first.cpu)
+			r.note(PageCall{Kind: CallDrain, Time: first.time, Request: buddy.Request{CPU: cpu}, N: pages, Zone: zone})
 			r.a.DrainPages(zone, cpu, cpu, pages)
 		}
 		r.compareEvents(r.zone[from:end], rec)
@@ -347,7 +357,9 @@ func (r *pageReplay) bulk(op *pageOp, rec *pageRec) {
 		r.res.hintN("untraced bulk page", n)
 	}
 	var err error
+	r.call = r.note(PageCall{Kind: CallBulk, Time: rec.time, Request: q, N: n})
 	r.pfns, err = r.a.AllocBulk(r.pfns[:0], q, n)
+	r.call.PFNs = slices.Clone(r.pfns)
 	if err != nil && n > 0 {
 		r.res.differ(rec.line, err.Error())
 	}
@@ -371,6 +383,9 @@ func (r *pageReplay) claimed(block buddy.PFN, free, movable int) (claim, known b
 		r.claims = r.claims[1:]
 		if rec.kind == trace.KindMMPageAllocExtfrag {
 			r.res.hint("claim")
+			if r.call != nil {
+				r.call.Claims = append(r.call.Claims, rec.own)
+			}
 			return rec.own, true
 		}
 	}

@@ -94,6 +94,7 @@ func (r *pageReplay) noteReclaim(op *pageOp, rec *pageRec) {
 	}
 	if drained != z.ReclaimActive() {
 		r.res.hint("kswapd balancing or not")
+		r.note(PageCall{Kind: CallReclaim, Time: rec.time, Request: buddy.Request{CPU: cpu}, Node: z.Node(), On: drained})
 		r.a.SetReclaimActive(z.Node(), drained)
 	}
 }

@@ -28,6 +28,8 @@ type Options struct {
 	// ObserveObjects, if set, sees the slab allocator after the last event of an
 	// object replay. It must not change it.
 	ObserveObjects func(a *slab.Allocator)
+	// calls, if set, are written down there.
+	calls *[]PageCall
 }
 
 // ErrNothing says that a folder holds nothing that this package can replay.

@@ -91,11 +91,27 @@ type Figure struct {
 // Figures draws everything that was recorded; source is printed under each
 // graph. It gives none if nothing was.
 func (r *PageRecorder) Figures(source string) []Figure {
+	var out []Figure
+	for _, n := range r.Graphs(source) {
+		out = append(out, Figure{ID: n.ID, Caption: n.Caption, SVG: n.Graph.SVG()})
+	}
+	return out
+}
+
+// NamedGraph is a graph that is not drawn yet, with what to know about it.
+type NamedGraph struct {
+	// ID and Caption are a [Figure]'s.
+	ID, Caption string
+	Graph       Graph
+}
+
+// Graphs gives everything that was recorded; see [PageRecorder.Figures].
+func (r *PageRecorder) Graphs(source string) []NamedGraph {
 	if r.last == nil {
 		return nil
 	}
 	z := r.busiest()
-	return []Figure{
+	return []NamedGraph{
 		{"free-blocks", "How many free blocks of each order (size) the zones' free lists hold, as in /proc/buddyinfo: " +
 			"an allocation takes the smallest block that is large enough and splits it, a free merges neighbours (buddies) to larger ones.", r.freeBlocks(source)},
 		{"pcp", "Pages that wait on each CPU's own lists: most requests for single pages are served from there, without the zone's lock; " +
@@ -140,36 +156,36 @@ func (r *PageRecorder) orderName(o int) string {
 
 func (r *PageRecorder) pageKB() int { return 1 << (r.last.Config().PageShift - 10) }
 
-func (r *PageRecorder) freeBlocks(source string) []byte {
+func (r *PageRecorder) freeBlocks(source string) Graph {
 	x, label := timeAxis(r.ns)
 	g := Rows{Frame: Frame{"Free blocks by order", source}, X: x, XLabel: label, RowsLabel: "order (size)", ValueLabel: "blocks, min–max"}
 	for o := range r.free {
 		g.Rows = append(g.Rows, Row{Name: r.orderName(o), Y: r.free[o], Shade: float64(o) / float64(max(len(r.free)-1, 1))})
 	}
-	return g.SVG()
+	return g
 }
 
-func (r *PageRecorder) pcpLists(source string) []byte {
+func (r *PageRecorder) pcpLists(source string) Graph {
 	x, label := timeAxis(r.ns)
 	g := Lines{Frame: Frame{"Per-CPU page lists", source}, X: x, XLabel: label, Y: Axis{Label: "pages on the CPU's lists", FromZero: true}}
 	for cpu := range r.pcp {
 		g.Series = append(g.Series, Series{Name: fmt.Sprintf("CPU %d", cpu), Y: r.pcp[cpu]})
 	}
-	return g.SVG()
+	return g
 }
 
-func (r *PageRecorder) blockMap(title string, zones []ZoneMap, source string) []byte {
-	return BlockMap{Frame: Frame{title, source}, Zones: zones, PageKB: r.pageKB()}.SVG()
+func (r *PageRecorder) blockMap(title string, zones []ZoneMap, source string) Graph {
+	return BlockMap{Frame: Frame{title, source}, Zones: zones, PageKB: r.pageKB()}
 }
 
-func (r *PageRecorder) unusable(z int, source string) []byte {
+func (r *PageRecorder) unusable(z int, source string) Graph {
 	x, label := timeAxis(r.ns)
 	g := Lines{Frame: Frame{"Unusable free space index, " + r.zoneName(z), source}, X: x, XLabel: label,
 		Y: Axis{Label: "unusable_index (share of the free memory)", FromZero: true, Max: 1}}
 	for _, o := range r.someOrders() {
 		g.Series = append(g.Series, Series{Name: "order " + r.orderName(o), Y: r.zones[z].unusable[o]})
 	}
-	return g.SVG()
+	return g
 }
 
 // someOrders are at most six orders above 0, up to the largest.
@@ -182,12 +198,12 @@ func (r *PageRecorder) someOrders() []int {
 	return out
 }
 
-func (r *PageRecorder) external(z int, source string) []byte {
+func (r *PageRecorder) external(z int, source string) Graph {
 	x, label := timeAxis(r.ns)
 	g := Heat{Frame: Frame{"External fragmentation index, " + r.zoneName(z), source}, X: x, XLabel: label, RowsLabel: "order (size)",
 		Low: "lack of memory", High: "fragmentation", None: "the request would succeed (extfrag_index -1.000)"}
 	for o := len(r.free) - 1; o >= 0; o-- {
 		g.Rows = append(g.Rows, HeatRow{Name: r.orderName(o), Values: r.zones[z].external[o]})
 	}
-	return g.SVG()
+	return g
 }

@@ -64,6 +64,8 @@ func graphs() map[string]interface{ SVG() []byte } {
 		"blockmap.svg": BlockMap{Frame: testFrame("Memory map"), PageKB: 4, Zones: []ZoneMap{
 			{Type: buddy.ZoneDMA, BlockPages: 512, Managed: 3840, Blocks: typesAndUses(8)},
 			{Type: buddy.ZoneNormal, First: 1 << 20, BlockPages: 512, Managed: 1 << 20, Blocks: typesAndUses(1500)}}},
+		"intervals.svg": Intervals{Frame: testFrame("A cost by strategy"), Value: Axis{Label: "locks (per 1,000 calls)", FromZero: true},
+			Rows: []Interval{{"baseline", 120, 110, 135, true}, {"wide", 400, 150, 900, false}, {"a point", 5, 5, 5, false}, {"none", math.NaN(), math.NaN(), math.NaN(), false}}},
 		"bars.svg": Bars{Frame: testFrame("Shares"), ValueLabel: "exact",
 			Bars: []Bar{{"all", 12345, 12345}, {"all but one", 12344, 12345}, {"half", 5, 10}, {"none of some", 0, 10}, {"none at all", 0, 0}}},
 	}

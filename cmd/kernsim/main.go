@@ -37,6 +37,8 @@ var errDifferent = errors.New("model and kernel differ")
 var commands = []func() *cobra.Command{
 	newReplayCommand,
 	newReportCommand,
+	newCompareCommand,
+	newPlotCommand,
 	newCapturesCommand,
 	newLitmusCommand,
 	newLockdepCommand,

@@ -36,6 +36,7 @@ var others = map[string][]string{
 	"captures": {},
 	"convert":  {"trace"},
 	"replay":   {"trace", "buddy", "slab", "mm", "sched", "sync"},
+	"bench":    {"trace", "buddy", "slab", "replay"},
 	"viz":      {"trace", "buddy", "slab", "mm", "sched", "sync"},
 }
 

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/json"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestCompareWritesWhatItSays(t *testing.T) {
+	dir := t.TempDir()
+	code, stdout, stderr := command("compare", "--capture", "pi3-kmem-slab", "--strategies", "linux-6.1,buddy,go", "-o", dir)
+	require.Equal(t, exitExact, code, stderr)
+	assert.Contains(t, stdout, "linux-6.1 (exact)")
+	assert.Contains(t, stdout, "Exact baseline: on 1 of 1 workloads the captured kernel's own strategy ran and ended with 26 of 26 of the kernel's lists.")
+	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	require.NoError(t, err)
+	assert.NotContains(t, string(page), "src=\"http")
+	text, err := os.ReadFile(filepath.Join(dir, "compare.json"))
+	require.NoError(t, err)
+	var all []struct {
+		Workload   string
+		Strategies []struct {
+			Name  string
+			Exact bool `json:"exact_baseline"`
+		}
+	}
+	require.NoError(t, json.Unmarshal(text, &all))
+	require.Len(t, all, 1)
+	require.Len(t, all[0].Strategies, 3)
+	assert.True(t, all[0].Strategies[0].Exact)
+	assert.False(t, all[0].Strategies[1].Exact)
+	for _, name := range []string{"compare.csv", "samples.csv"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		assert.Greater(t, strings.Count(string(text), "pi3-kmem-slab"), 40, name)
+	}
+}
+
+// The same command again, with another number of jobs, writes the same bytes.
+func TestCompareIsDeterministic(t *testing.T) {
+	var pages [2]string
+	for i, jobs := range []string{"1", "2"} {
+		dir := t.TempDir()
+		code, _, stderr := command("compare", "--capture", "pi3-kmem-slab", "--jobs", jobs, "-o", dir)
+		require.Equal(t, exitExact, code, stderr)
+		for _, name := range []string{"index.html", "compare.csv", "samples.csv", "compare.json"} {
+			text, err := os.ReadFile(filepath.Join(dir, name))
+			require.NoError(t, err)
+			pages[i] += string(text)
+		}
+	}
+	assert.True(t, pages[0] == pages[1])
+}
+
+func TestCompareTimes(t *testing.T) {
+	code, stdout, stderr := command("compare", "--capture", "pi3-kmem-slab", "--strategies", "linux-6.1,go", "--time", "-o", t.TempDir())
+	require.Equal(t, exitExact, code, stderr)
+	assert.Contains(t, stdout, "ns per call")
+}
+
+func TestCompareRefuses(t *testing.T) {
+	for _, args := range [][]string{{"--strategies", "nonsense"}, {"--workload", "nonsense"}, {"--capture", "nonsense"}, {"--seeds", "0"}, {"extra"}} {
+		code, _, stderr := command(append([]string{"compare", "-o", t.TempDir()}, args...)...)
+		assert.Equal(t, exitUnusable, code, args)
+		assert.NotEmpty(t, stderr)
+	}
+}
+
+func TestPlotKinds(t *testing.T) {
+	dir := t.TempDir()
+	for _, k := range plotKinds() {
+		source := "pi3-kmem-slab"
+		if k.name == "waste" {
+			source = "6.1"
+		}
+		for _, ext := range []string{".svg", ".csv", ".png"} {
+			file := filepath.Join(dir, k.name+ext)
+			code, _, stderr := command("plot", k.name, source, "-o", file)
+			require.Equal(t, exitExact, code, "%s: %s", k.name, stderr)
+			f, err := os.Open(file)
+			require.NoError(t, err)
+			if ext == ".png" {
+				img, err := png.Decode(f)
+				require.NoError(t, err)
+				assert.Equal(t, 960, img.Bounds().Dx())
+			}
+			info, err := f.Stat()
+			require.NoError(t, err)
+			assert.Greater(t, info.Size(), int64(200), file)
+			require.NoError(t, f.Close())
+		}
+	}
+}
+
+func TestPlotRefuses(t *testing.T) {
+	for _, args := range [][]string{{"nonsense", "6.1", "-o", "x.svg"}, {"waste", "6.1", "-o", "x.gif"}, {"waste", "1.0", "-o", "x.svg"},
+		{"waste", "6.1"}, {"pcp", "nonsense", "-o", "x.svg"}, {"cost", "pi3-kmem-slab", "--metric", "nonsense", "-o", "x.svg"}, {"waste", "6.1", "--scale", "0", "-o", "x.png"}} {
+		code, _, _ := command(append([]string{"plot"}, args...)...)
+		assert.Equal(t, exitUnusable, code, args)
+	}
+}
