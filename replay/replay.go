@@ -75,6 +75,7 @@ var kinds = []kind{
 	{"pages", hasPages, Pages, false},
 	{"objects", hasObjects, Objects, true},
 	{"litmus", hasLitmus, Litmus, false},
+	{"oom", hasOOM, OOM, false},
 	{"sched", hasSched, Sched, false},
 	{"switches", hasSwitches, Switches, false},
 	{"lockdep", hasLockdep, Lockdep, false},

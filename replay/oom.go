@@ -1,0 +1,326 @@
+package replay
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/kernsim/kernsim/mm/oom"
+)
+
+// oomLogs are the files of a folder that hold the OOM killer's reports.
+func oomLogs(c Capture) []string {
+	entries, err := fs.ReadDir(c.FS, ".")
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		name := stored(e.Name())
+		if e.IsDir() || !strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, "trace.txt") {
+			continue
+		}
+		if bytes.Contains(c.head(name, maxOOMLog), []byte(" invoked oom-killer:")) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// maxOOMLog bounds a log, in bytes.
+const maxOOMLog = 64 << 20
+
+func hasOOM(c Capture) bool { return len(oomLogs(c)) > 0 }
+
+// OOM replays the OOM killer's decisions: of every report in a folder's kernel
+// logs it takes the memory and the table of tasks, lets the model decide, and
+// compares.
+//
+// Requests are decisions: who was killed (or that the kernel panicked). Events are
+// tasks' points, where a JSON file beside the log has them. Lists are reports,
+// whose lines that the OOM killer prints have to be the same.
+func OOM(ctx context.Context, c Capture, o Options) (*Result, error) {
+	meta, err := c.Meta()
+	if err != nil {
+		return nil, err
+	}
+	res := &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "oom"}
+	files := oomLogs(c)
+	for i, name := range files {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := oomLog(c, name, res); err != nil {
+			return nil, err
+		}
+		if o.Progress != nil {
+			o.Progress(float64(i+1) / float64(len(files)))
+		}
+	}
+	return res, nil
+}
+
+func oomLog(c Capture, name string, res *Result) error {
+	r, err := c.plain(name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	reports, err := oom.ParseLog(path.Join(c.Name, name), io.LimitReader(r, maxOOMLog))
+	if err != nil {
+		return err
+	}
+	want, err := oomPoints(c, name)
+	if err != nil {
+		return err
+	}
+	l := oomReplay{res: res, name: name, want: want}
+	for i := range reports {
+		l.report(&reports[i])
+	}
+	for i := l.event; i < len(want); i++ {
+		if len(want[i].Tasks) > 0 {
+			res.Requests++
+			res.differ(0, fmt.Sprintf("%s: event %d of the JSON file is not in the log", name, i+1))
+		}
+	}
+	return nil
+}
+
+// oomEvent is a shortage as the JSON beside a log tells it.
+type oomEvent struct {
+	Tasks []struct {
+		PID    int32  `json:"pid"`
+		Points *int64 `json:"points"`
+	} `json:"tasks"`
+	TotalPages *int64 `json:"totalpages"`
+}
+
+// oomPoints reads the JSON beside a log: NAME.json of NAME.dmesg.txt.
+func oomPoints(c Capture, log string) ([]oomEvent, error) {
+	base, _, _ := strings.Cut(log, ".")
+	name := base + ".json"
+	if !c.Has(name) {
+		return nil, nil
+	}
+	r, err := c.plain(name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var file struct {
+		Events []oomEvent `json:"events"`
+	}
+	if err := json.NewDecoder(io.LimitReader(r, maxOOMLog)).Decode(&file); err != nil {
+		return nil, fmt.Errorf("replay: %s/%s: %w", c.Name, name, err)
+	}
+	return file.Events, nil
+}
+
+// oomReplay goes through a log.
+type oomReplay struct {
+	res  *Result
+	name string
+	log  oom.Log
+	want []oomEvent
+	// event is the next of want.
+	event int
+	// last are the tasks of the last table that are still alive.
+	last *oom.Control
+}
+
+func (l *oomReplay) differ(r *oom.Report, format string, args ...any) {
+	l.res.differ(0, fmt.Sprintf("%s line %d: ", l.name, r.Line)+fmt.Sprintf(format, args...))
+}
+
+func (l *oomReplay) report(r *oom.Report) {
+	defer l.log.Note(r)
+	if r.Kernel != "" && l.res.Kernel == "" {
+		l.res.Kernel = r.Kernel
+	}
+	control := l.log.Control(r)
+	if !r.Complete() {
+		l.untold(r)
+		return
+	}
+	profile := r.Profile()
+	l.adopt(r, &control)
+	v := oom.Decide(&control, &profile, nil)
+	l.compareDecision(r, &control, &v)
+	l.comparePoints(r, &control, &profile, &v)
+	l.compareText(r, &control, &profile, &v)
+	l.last = &control
+}
+
+// untold handles a kill whose report was not printed or not kept whole: the log
+// limits how many it prints. The last table's ranking is only a guess.
+func (l *oomReplay) untold(r *oom.Report) {
+	switch {
+	case r.Header != nil:
+		l.res.count("reports without the table of tasks, not compared")
+		return
+	case l.last == nil:
+		l.res.count("kills without a report")
+		return
+	}
+	v := oom.Decide(l.markDead(r), &oom.Linux6_1, nil)
+	if v.Victim >= 0 && l.last.Tasks[v.Victim].PID == r.Kills[0].PID {
+		l.res.count("kills without a report, as the last table says")
+	} else {
+		l.res.count("kills without a report, other than the last table says")
+	}
+}
+
+// markDead takes the killed so far out of the last table.
+func (l *oomReplay) markDead(r *oom.Report) *oom.Control {
+	c := l.last
+	dead := l.log.Control(&oom.Report{Tasks: c.Tasks, Memory: r.Memory})
+	c.Tasks = dead.Tasks
+	return c
+}
+
+// adopt takes what the table does not tell from the kill lines: how resident
+// pages divide into kinds.
+func (l *oomReplay) adopt(r *oom.Report, c *oom.Control) {
+	if r.SplitRSS {
+		return
+	}
+	for k := range r.Kills {
+		for i := range c.Tasks {
+			t := &c.Tasks[i]
+			if t.PID == r.Kills[k].PID && t.File+t.Shmem == 0 && !t.AdoptKinds(&r.Kills[k], c.PageSize) {
+				l.res.count("kill lines whose resident pages are not the table's")
+			}
+		}
+	}
+}
+
+func (l *oomReplay) compareDecision(r *oom.Report, c *oom.Control, v *oom.Verdict) {
+	got, want := decided(c, v), happened(r)
+	if want == "" {
+		l.res.count("reports cut before their end, not compared")
+		return
+	}
+	l.res.Requests++
+	if got != want {
+		l.differ(r, "model %s, kernel %s", got, want)
+		return
+	}
+	l.res.Exact++
+}
+
+// decided is a verdict in words.
+func decided(c *oom.Control, v *oom.Verdict) string {
+	var b strings.Builder
+	if v.Victim >= 0 {
+		fmt.Fprintf(&b, "%s: kills %d (%s)", v.Constraint, c.Tasks[v.Victim].PID, c.Tasks[v.Victim].Comm)
+	}
+	for _, i := range v.Members {
+		fmt.Fprintf(&b, ", %d", c.Tasks[i].PID)
+	}
+	if v.Victim < 0 && v.Panic == "" {
+		b.WriteString(v.Action.String())
+	}
+	if v.Panic != "" {
+		b.WriteString("panics: " + v.Panic)
+	}
+	return b.String()
+}
+
+// happened is what the kernel did, in the same words; "" if the report ends
+// before.
+func happened(r *oom.Report) string {
+	var b strings.Builder
+	switch s := r.Summary; {
+	case s != nil:
+		fmt.Fprintf(&b, "%s: kills %d (%s)", s.Constraint, s.PID, s.Task)
+	case len(r.Kills) > 0:
+		constraint := "CONSTRAINT_NONE"
+		if r.Memory.HasLimit {
+			constraint = "CONSTRAINT_MEMCG"
+		}
+		fmt.Fprintf(&b, "%s: kills %d (%s)", constraint, r.Kills[0].PID, r.Kills[0].Comm)
+	case r.Panic == "" && r.Nobody:
+		b.WriteString(oom.ActionNobody.String())
+	}
+	for i := 1; i < len(r.Kills); i++ {
+		fmt.Fprintf(&b, ", %d", r.Kills[i].PID)
+	}
+	if r.Panic != "" {
+		b.WriteString("panics: " + r.Panic)
+	}
+	return b.String()
+}
+
+// comparePoints compares every task's points with those that the JSON file has.
+// A panic comes before points: they are computed all the same.
+func (l *oomReplay) comparePoints(r *oom.Report, c *oom.Control, p *oom.Profile, v *oom.Verdict) {
+	for l.event < len(l.want) && len(l.want[l.event].Tasks) == 0 {
+		l.event++ // a report without a table
+	}
+	if l.event >= len(l.want) {
+		return
+	}
+	want := &l.want[l.event]
+	l.event++
+	got := v.Points
+	if got == nil {
+		quiet := *c
+		quiet.PanicOnOOM = 0
+		got = oom.Decide(&quiet, p, nil).Points
+	}
+	if want.TotalPages != nil && *want.TotalPages != v.TotalPages {
+		l.differ(r, "model measures against %d pages, kernel %d", v.TotalPages, *want.TotalPages)
+	}
+	if len(want.Tasks) != len(got) {
+		l.res.Events += len(want.Tasks)
+		l.differ(r, "the table has %d tasks, the JSON file %d", len(got), len(want.Tasks))
+		return
+	}
+	for i := range want.Tasks {
+		l.res.Events++
+		w := int64(oom.NotCandidate)
+		if want.Tasks[i].Points != nil {
+			w = *want.Tasks[i].Points
+		}
+		if want.Tasks[i].PID == c.Tasks[i].PID && w == got[i] {
+			l.res.EventsExact++
+			continue
+		}
+		l.differ(r, "task %d has %d points in the model, %d in the capture", c.Tasks[i].PID, got[i], w)
+	}
+}
+
+// compareText compares the report's lines that the OOM killer prints itself.
+func (l *oomReplay) compareText(r *oom.Report, c *oom.Control, p *oom.Profile, v *oom.Verdict) {
+	var where oom.Summary
+	if r.Summary != nil {
+		where = *r.Summary
+	}
+	got := oom.Lines(c, p, v, r.Header, nil, where)
+	l.res.Lists++
+	for i := range max(len(got), len(r.Text)) {
+		switch {
+		case i >= len(got):
+			l.differ(r, "the model's report ends before %q", r.Text[i])
+		case i >= len(r.Text):
+			l.differ(r, "the kernel's report ends before %q", got[i])
+		case got[i] == r.Text[i] || r.Wrapped[i] && sameFields(got[i], r.Text[i]):
+			continue
+		default:
+			l.differ(r, "the model prints %q, the kernel %q", got[i], r.Text[i])
+		}
+		return
+	}
+	l.res.ListsIdentical++
+}
+
+// sameFields: the lines are equal but for blanks.
+func sameFields(a, b string) bool {
+	return strings.Join(strings.Fields(a), " ") == strings.Join(strings.Fields(b), " ")
+}

@@ -1,0 +1,44 @@
+package replay
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func runFolder(t *testing.T, dir, model string) Result {
+	t.Helper()
+	c, err := OpenDir("../captures/" + dir)
+	require.NoError(t, err)
+	rows, err := Run(context.Background(), c, Options{Model: model})
+	require.NoError(t, err)
+	require.Len(t, rows, 1)
+	return rows[0]
+}
+
+// Every decision of the OOM killer, every task's points, every line.
+func TestOOMReplaysExactly(t *testing.T) {
+	for _, tt := range []struct {
+		dir                        string
+		decisions, points, reports int
+	}{
+		{"oomdet", 33, 161, 33},
+		{"oomcg", 11, 36, 11},
+		{"oomrnd", 53, 394, 53},
+		{"oomswap", 23, 140, 23},
+		{"panic", 4, 0, 4},
+		{"public/rpi-zero2w-oom-6.12.62", 1, 0, 1},
+		{"public/x86-oom-5.10.6-supermicro", 1, 0, 1},
+		{"public/x86-oom-5.15-rc4-memcg-kvm", 1, 0, 1},
+		{"public/x86-oom-5.8-rc4-next-hp-bl660c-4node", 1, 0, 1},
+	} {
+		t.Run(tt.dir, func(t *testing.T) {
+			r := runFolder(t, "oom/"+tt.dir, "oom")
+			assert.Empty(t, r.FirstDifference)
+			assert.Equal(t, [6]int{tt.decisions, tt.decisions, tt.points, tt.points, tt.reports, tt.reports},
+				[6]int{r.Requests, r.Exact, r.Events, r.EventsExact, r.Lists, r.ListsIdentical})
+		})
+	}
+}
