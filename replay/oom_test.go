@@ -42,3 +42,10 @@ func TestOOMReplaysExactly(t *testing.T) {
 		})
 	}
 }
+
+// Every verdict with its errno, Committed_AS after it, and CommitLimit.
+func TestOvercommitReplaysExactly(t *testing.T) {
+	r := runFolder(t, "overcommit", "overcommit")
+	assert.Empty(t, r.FirstDifference)
+	assert.Equal(t, [4]int{1045, 1045, 2090, 2090}, [4]int{r.Requests, r.Exact, r.Events, r.EventsExact})
+}

@@ -76,6 +76,7 @@ var kinds = []kind{
 	{"objects", hasObjects, Objects, true},
 	{"litmus", hasLitmus, Litmus, false},
 	{"oom", hasOOM, OOM, false},
+	{"overcommit", hasOvercommit, Overcommit, false},
 	{"sched", hasSched, Sched, false},
 	{"switches", hasSwitches, Switches, false},
 	{"lockdep", hasLockdep, Lockdep, false},
