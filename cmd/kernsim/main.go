@@ -39,6 +39,7 @@ var commands = []func() *cobra.Command{
 	newReportCommand,
 	newCapturesCommand,
 	newLitmusCommand,
+	newOOMCommand,
 	newOvercommitCommand,
 	newSchedCommand,
 	newSchedtopCommand,
