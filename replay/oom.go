@@ -42,7 +42,8 @@ func hasOOM(c Capture) bool { return len(oomLogs(c)) > 0 }
 // compares.
 //
 // Requests are decisions: who was killed (or that the kernel panicked). Events are
-// tasks' points, where a JSON file beside the log has them. Lists are reports,
+// tasks' points, where a JSON file beside the log has them, and
+// /proc/PID/oom_score. Lists are reports,
 // whose lines that the OOM killer prints have to be the same.
 func OOM(ctx context.Context, c Capture, o Options) (*Result, error) {
 	meta, err := c.Meta()
@@ -89,7 +90,7 @@ func oomLog(c Capture, name string, res *Result) error {
 			res.differ(0, fmt.Sprintf("%s: event %d of the JSON file is not in the log", name, i+1))
 		}
 	}
-	return nil
+	return oomScores(c, name, res)
 }
 
 // oomEvent is a shortage as the JSON beside a log tells it.

@@ -24,10 +24,10 @@ func TestOOMReplaysExactly(t *testing.T) {
 		dir                        string
 		decisions, points, reports int
 	}{
-		{"oomdet", 33, 161, 33},
-		{"oomcg", 11, 36, 11},
-		{"oomrnd", 53, 394, 53},
-		{"oomswap", 23, 140, 23},
+		{"oomdet", 33, 195, 33},
+		{"oomcg", 11, 63, 11},
+		{"oomrnd", 53, 472, 53},
+		{"oomswap", 23, 170, 23},
 		{"panic", 4, 0, 4},
 		{"public/rpi-zero2w-oom-6.12.62", 1, 0, 1},
 		{"public/x86-oom-5.10.6-supermicro", 1, 0, 1},
