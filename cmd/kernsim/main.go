@@ -41,6 +41,7 @@ var commands = []func() *cobra.Command{
 	newLitmusCommand,
 	newOOMCommand,
 	newOvercommitCommand,
+	newAdviseCommand,
 	newSchedCommand,
 	newSchedtopCommand,
 }

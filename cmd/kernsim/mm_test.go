@@ -70,3 +70,22 @@ func TestOvercommitCommand(t *testing.T) {
 	assert.Equal(t, exitUnusable, code)
 	assert.Contains(t, stderr, "EINVAL")
 }
+
+func TestAdviseCommand(t *testing.T) {
+	code, stdout, stderr := command("advise", "--json", "--atomic", "100", "8K")
+	require.Equal(t, exitExact, code, stderr)
+	var got []advised
+	require.NoError(t, json.Unmarshal([]byte(stdout), &got))
+	require.Len(t, got, 2)
+	assert.Equal(t, "kmalloc", got[0].API)
+	assert.Equal(t, uint64(8192), got[1].Need.Size)
+	assert.Equal(t, "GFP_ATOMIC", got[1].GFP)
+	code, stdout, _ = command("advise", "--table", "100000")
+	assert.Equal(t, exitExact, code)
+	assert.Contains(t, stdout, "kvmalloc")
+	for _, args := range [][]string{{}, {"x"}, {"0"}, {"99999999999G"}, {"--lifetime", "long", "1"}, {"--kernel", "x", "1"}, {"--cpus", "-1", "1"}} {
+		code, _, stderr = command(append([]string{"advise"}, args...)...)
+		assert.Equal(t, exitUnusable, code, "%v", args)
+		assert.NotEmpty(t, stderr)
+	}
+}
