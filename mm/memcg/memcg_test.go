@@ -2,6 +2,7 @@ package memcg
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -186,6 +187,24 @@ func TestInvariants(t *testing.T) {
 			"": func(t *rapid.T) { require.NoError(t, tr.Check()) },
 		})
 	})
+}
+
+// The model's lines have the names and the order of a kernel's.
+func TestTextsOfAKernel(t *testing.T) {
+	tr := New(0, false)
+	for name, own := range map[string]string{"memory.stat": FormatStat(tr.Stats(0)), "memory.events": tr.Events(0, false)} {
+		text, err := os.ReadFile("testdata/" + name)
+		require.NoError(t, err)
+		stats, err := ParseStat(string(text))
+		require.NoError(t, err)
+		assert.Equal(t, string(text), FormatStat(stats))
+		ours, err := ParseStat(own)
+		require.NoError(t, err)
+		require.Len(t, ours, len(stats))
+		for i := range stats {
+			assert.Equal(t, stats[i].Name, ours[i].Name)
+		}
+	}
 }
 
 func FuzzParseStat(f *testing.F) {

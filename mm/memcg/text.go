@@ -75,7 +75,9 @@ func FormatStat(stats []Stat) string {
 var statNames = strings.Fields(`anon file kernel kernel_stack pagetables sec_pagetables percpu sock vmalloc shmem zswap zswapped
 file_mapped file_dirty file_writeback swapcached anon_thp file_thp shmem_thp inactive_anon active_anon inactive_file active_file
 unevictable slab_reclaimable slab_unreclaimable slab workingset_refault_anon workingset_refault_file workingset_activate_anon
-workingset_activate_file workingset_restore_anon workingset_restore_file workingset_nodereclaim pgscan pgsteal`)
+workingset_activate_file workingset_restore_anon workingset_restore_file workingset_nodereclaim pgscan pgsteal
+pgscan_kswapd pgscan_direct pgsteal_kswapd pgsteal_direct pgfault pgmajfault pgrefill pgactivate pgdeactivate pglazyfree
+pglazyfreed zswpin zswpout thp_fault_alloc thp_collapse_alloc`)
 
 // Stats are the lines of memory.stat that the model knows, the others 0: sums of
 // the cgroup and those below it.
@@ -100,9 +102,9 @@ func (t *Tree) Stats(g ID) []Stat {
 			out[i].Value = uint64(own[File]) << 12
 		case "kernel":
 			out[i].Value = uint64(own[Kernel]) << 12
-		case "pgscan":
+		case "pgscan", "pgscan_direct":
 			out[i].Value = scanned
-		case "pgsteal":
+		case "pgsteal", "pgsteal_direct":
 			out[i].Value = stolen
 		}
 	}

@@ -420,41 +420,35 @@ func (m *Memory) limit(which, text string) bool {
 	return true
 }
 
-// summary reads the line "oom-kill:". It may have been cut at its end.
+// summary reads the line "oom-kill:". A line that was cut at its end, or is of
+// another kernel, is passed over: there is nothing to compare with.
 func (p *parser) summary(l *logLine) error {
 	s := &Summary{}
-	rest := strings.TrimPrefix(l.text, "oom-kill:")
-	keys := []string{"constraint=", ",nodemask=", ",cpuset=", ",mems_allowed="}
-	for i, to := range []*string{&s.Constraint, &s.Nodemask, &s.Cpuset, &s.MemsAllowed} {
-		after, ok := strings.CutPrefix(rest, keys[i])
-		if !ok {
-			return nil // cut, or of another kernel: nothing to compare with
-		}
-		end := len(after)
-		if i+1 < len(keys) {
-			if end = strings.Index(after, keys[i+1]); end < 0 {
-				return nil
-			}
-		} else if end = strings.IndexAny(after, "go"); end > 0 {
-			end--
-		}
-		if end < 0 {
+	rest, ok := strings.CutPrefix(l.text, "oom-kill:constraint=")
+	for i, key := range []string{",nodemask=", ",cpuset=", ",mems_allowed="} {
+		to := []*string{&s.Constraint, &s.Nodemask, &s.Cpuset}[i]
+		if *to, rest, ok = cutIf(rest, key, ok); !ok {
 			return nil
 		}
-		*to, rest = after[:end], after[end:]
 	}
-	if after, ok := strings.CutPrefix(rest, ",global_oom"); ok {
-		rest = after
-	} else if after, ok := strings.CutPrefix(rest, ",oom_memcg="); ok {
-		s.OOMMemcg, rest, _ = strings.Cut(after, ",task_memcg=")
+	if before, after, global := strings.Cut(rest, ",global_oom"); global {
+		s.MemsAllowed, rest = before, after
+	} else {
+		s.MemsAllowed, rest, ok = cutIf(rest, ",oom_memcg=", ok)
+		s.OOMMemcg, rest, ok = cutIf(rest, ",task_memcg=", ok)
 		rest = ",task_memcg=" + rest
 	}
-	if !s.task(rest) {
-		return nil
+	if ok && s.task(rest) {
+		p.cur.Summary = s
+		p.cur.keep(l)
 	}
-	p.cur.Summary = s
-	p.cur.keep(l)
 	return nil
+}
+
+// cutIf is strings.Cut, and fails if something failed before.
+func cutIf(text, key string, ok bool) (before, after string, found bool) {
+	before, after, found = strings.Cut(text, key)
+	return before, after, found && ok
 }
 
 // task reads the summary's end, from the back: names may hold commas.
