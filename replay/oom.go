@@ -150,6 +150,7 @@ func (l *oomReplay) report(r *oom.Report) {
 		return
 	}
 	profile := r.Profile()
+	l.hints(r, &control)
 	l.adopt(r, &control)
 	v := oom.Decide(&control, &profile, nil)
 	l.compareDecision(r, &control, &v)
@@ -185,6 +186,24 @@ func (l *oomReplay) markDead(r *oom.Report) *oom.Control {
 	return c
 }
 
+// hints counts settings that only what happened tells.
+func (l *oomReplay) hints(r *oom.Report, c *oom.Control) {
+	for _, h := range []struct {
+		used bool
+		kind string
+	}{
+		{c.KillAllocatingTask, "vm.oom_kill_allocating_task read from the kill line"},
+		{c.PanicOnOOM != 0, "vm.panic_on_oom read from the panic"},
+		{r.Group != "", "memory.oom.group read from its line"},
+		{len(c.NodePresent) > 0, "nodes of the request read from the summary line"},
+		{r.Summary != nil && c.Memcg != "", "cgroups' paths read from the summary line"},
+	} {
+		if h.used {
+			l.res.hint(h.kind)
+		}
+	}
+}
+
 // adopt takes what the table does not tell from the kill lines: how resident
 // pages divide into kinds.
 func (l *oomReplay) adopt(r *oom.Report, c *oom.Control) {
@@ -194,7 +213,11 @@ func (l *oomReplay) adopt(r *oom.Report, c *oom.Control) {
 	for k := range r.Kills {
 		for i := range c.Tasks {
 			t := &c.Tasks[i]
-			if t.PID == r.Kills[k].PID && t.File+t.Shmem == 0 && !t.AdoptKinds(&r.Kills[k], c.PageSize) {
+			switch {
+			case t.PID != r.Kills[k].PID || t.File+t.Shmem != 0:
+			case t.AdoptKinds(&r.Kills[k], c.PageSize):
+				l.res.hint("kinds of a victim's resident pages read from the kill line (their sum is the table's)")
+			default:
 				l.res.count("kill lines whose resident pages are not the table's")
 			}
 		}

@@ -18,7 +18,8 @@ func runFolder(t *testing.T, dir, model string) Result {
 	return rows[0]
 }
 
-// Every decision of the OOM killer, every task's points, every line.
+// Every decision of the OOM killer, every task's points, every line. What only the
+// kernel's answer tells is counted as a hint.
 func TestOOMReplaysExactly(t *testing.T) {
 	for _, tt := range []struct {
 		dir                        string
@@ -41,6 +42,17 @@ func TestOOMReplaysExactly(t *testing.T) {
 				[6]int{r.Requests, r.Exact, r.Events, r.EventsExact, r.Lists, r.ListsIdentical})
 		})
 	}
+}
+
+func TestOOMCountsHints(t *testing.T) {
+	r := runFolder(t, "oom/oomcg", "oom")
+	kinds := map[string]int{}
+	for _, h := range r.HintKinds {
+		kinds[h.Kind] = h.N
+	}
+	assert.Equal(t, 1, kinds["memory.oom.group read from its line"])
+	assert.Zero(t, kinds["vm.panic_on_oom read from the panic"])
+	assert.Zero(t, runFolder(t, "oom/public/rpi-zero2w-oom-6.12.62", "oom").Hints, "6.12's table tells the kinds")
 }
 
 // Every verdict with its errno, Committed_AS after it, and CommitLimit.
