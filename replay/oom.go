@@ -195,6 +195,7 @@ func (l *oomReplay) hints(r *oom.Report, c *oom.Control) {
 		{c.KillAllocatingTask, "vm.oom_kill_allocating_task read from the kill line"},
 		{c.PanicOnOOM != 0, "vm.panic_on_oom read from the panic"},
 		{r.Group != "", "memory.oom.group read from its line"},
+		{len(r.Gone) > 0, "members of a group that had exited read from their lines"},
 		{len(c.NodePresent) > 0, "nodes of the request read from the summary line"},
 		{r.Summary != nil && c.Memcg != "", "cgroups' paths read from the summary line"},
 	} {
@@ -245,7 +246,9 @@ func decided(c *oom.Control, v *oom.Verdict) string {
 		fmt.Fprintf(&b, "%s: kills %d (%s)", v.Constraint, c.Tasks[v.Victim].PID, c.Tasks[v.Victim].Comm)
 	}
 	for _, i := range v.Members {
-		fmt.Fprintf(&b, ", %d", c.Tasks[i].PID)
+		if c.Tasks[i].Flags&oom.Gone == 0 {
+			fmt.Fprintf(&b, ", %d", c.Tasks[i].PID)
+		}
 	}
 	if v.Victim < 0 && v.Panic == "" {
 		b.WriteString(v.Action.String())

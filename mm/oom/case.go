@@ -106,8 +106,15 @@ func (r *Report) cgroup(c *Control) {
 	if r.Summary != nil {
 		for i := range c.Tasks {
 			c.Tasks[i].Memcg = r.Summary.OOMMemcg
-			if c.Tasks[i].PID == r.Summary.PID {
+			switch pid := c.Tasks[i].PID; {
+			case pid == r.Summary.PID:
 				c.Tasks[i].Memcg = r.Summary.TaskMemcg
+			case r.Group != "" && r.dies(pid):
+				// The table does not tell who is in which cgroup.
+				c.Tasks[i].Memcg = r.Group
+			}
+			if slices.Contains(r.Gone, c.Tasks[i].PID) {
+				c.Tasks[i].Flags |= Gone
 			}
 		}
 	}
@@ -131,6 +138,11 @@ func (r *Report) cgroup(c *Control) {
 	default:
 		c.Groups = append(c.Groups, Group{Path: r.Group, Max: NoLimit, SwapMax: NoLimit, OOMGroup: true})
 	}
+}
+
+// dies: the report names the process among those killed.
+func (r *Report) dies(pid int32) bool {
+	return slices.Contains(r.Gone, pid) || slices.ContainsFunc(r.Kills, func(k Kill) bool { return k.PID == pid })
 }
 
 // Profile is that of the kernel that wrote the report; where the report does not

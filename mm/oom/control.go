@@ -23,6 +23,9 @@ const (
 	Origin
 	// NoMM: all its threads have given up their address space.
 	NoMM
+	// Gone: by the time its cgroup is killed it has given up its address
+	// space.
+	Gone
 )
 
 // Adj limits: the range of /proc/PID/oom_score_adj.

@@ -115,6 +115,29 @@ func TestGroupIsKilledWhole(t *testing.T) {
 	assert.Equal(t, int64(NotCandidate), v.Points[4], "/px is not below /p")
 }
 
+func TestGoneMember(t *testing.T) {
+	const text = `a invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
+memory: usage 400kB, limit 400kB, failcnt 9
+Tasks state (memory values in pages):
+[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name
+[      5]     0     5        9        9        0        0             0 x
+[      6]     0     6        9        5        0        0             0 y
+[      7]     0     7        9        5        0        0             0 z
+oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/p,task_memcg=/p/q,task=x,pid=5,uid=0
+Memory cgroup out of memory: Killed process 5 (x) total-vm:36kB, anon-rss:36kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0
+Tasks in /p/q are going to be killed due to memory.oom.group set
+Memory cgroup out of memory: OOM victim 5 (x) is already exiting. Skip killing the task
+Memory cgroup out of memory: Killed process 6 (y) total-vm:36kB, anon-rss:20kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0`
+	reports, err := ParseText("log", []byte(text))
+	require.NoError(t, err)
+	require.Len(t, reports, 1)
+	var g Log
+	c := g.Control(&reports[0])
+	v := Decide(&c, &Linux6_1, nil)
+	assert.Equal(t, []int{0, 1}, v.Members, "7 is in /p, not in /p/q")
+	assert.Equal(t, reports[0].Text, Lines(&c, &Linux6_1, &v, reports[0].Header, nil, *reports[0].Summary))
+}
+
 func TestSharersDie(t *testing.T) {
 	a, b, i := task(100, 0, 0), task(100, -1000, 0), task(100, 0, Init)
 	a.MM, b.MM, i.MM = 7, 7, 7

@@ -49,6 +49,7 @@ var (
 	orderRE  = regexp.MustCompile(`^Node \d+ \S+: \d+\*(\d+)kB `)
 	zoneRE   = regexp.MustCompile(`^Node (\d+) \S+ free:.* present:(\d+)kB`)
 	rowRE    = regexp.MustCompile(`^\[ *(\d+)\] `)
+	goneRE   = regexp.MustCompile(`: OOM victim (\d+) \(.*\)` + exitingTail + `$`)
 	countRE  = regexp.MustCompile(`^(\d+) pages (RAM|reserved)$`)
 )
 
@@ -319,6 +320,13 @@ func (p *parser) other(l *logLine) error {
 	case strings.HasPrefix(text, "Tasks in ") && strings.HasSuffix(text, groupTail):
 		r.Group = strings.TrimSuffix(strings.TrimPrefix(text, "Tasks in "), groupTail)
 		r.keep(l)
+	case strings.HasSuffix(text, exitingTail):
+		if m := goneRE.FindStringSubmatch(text); m != nil {
+			if n, err := strconv.ParseInt(m[1], 10, 32); err == nil {
+				r.Gone = append(r.Gone, int32(n))
+				r.keep(l)
+			}
+		}
 	case text == msgNobody:
 		r.Nobody = true
 		r.keep(l)

@@ -29,6 +29,8 @@ type Report struct {
 	Kills []Kill
 	// Group is the cgroup that is killed whole.
 	Group string
+	// Gone are those of the group that had exited before they were killed.
+	Gone []int32
 	// Nobody: there was nobody to be killed.
 	Nobody bool
 	// Panic is the text of the panic that followed, or "".
@@ -198,6 +200,10 @@ func (v *Verdict) killLines(c *Control) []string {
 		out = append(out, "Tasks in "+v.Group+groupTail)
 	}
 	for _, i := range v.Members {
+		if t := &c.Tasks[i]; t.has(Gone) {
+			out = append(out, fmt.Sprintf("%s: OOM victim %d (%s)%s", v.Message, t.PID, t.Comm, exitingTail))
+			continue
+		}
 		out = append(out, v.killLine(c, i))
 	}
 	if v.Panic != "" {
@@ -212,8 +218,9 @@ func (v *Verdict) killLine(c *Control, i int) string {
 }
 
 const (
-	groupTail = " are going to be killed due to memory.oom.group set"
-	panicHead = "Kernel panic - not syncing: "
+	groupTail   = " are going to be killed due to memory.oom.group set"
+	exitingTail = " is already exiting. Skip killing the task"
+	panicHead   = "Kernel panic - not syncing: "
 )
 
 // versionOf gives the first two numbers of a kernel's release.
