@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/bits"
 	"strconv"
 	"strings"
@@ -418,4 +419,21 @@ func wasteTable(c Capture, name string, res *Result) error {
 		res.differ(0, fmt.Sprintf("%s:%d: %d bytes waste %d%%, the model gives %d bytes", name, n, size, waste, ksize))
 	}
 	return s.Err()
+}
+
+// walkFiles calls f with the files of a folder and of the folders in it,
+// without the endings of their compression.
+func walkFiles(c Capture, f func(name string)) {
+	// A folder that cannot be read holds nothing.
+	_ = fs.WalkDir(c.FS, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return fs.SkipDir
+		case d.IsDir() && strings.Count(name, "/") > 2:
+			return fs.SkipDir
+		case !d.IsDir():
+			f(stored(name))
+		}
+		return nil
+	})
 }

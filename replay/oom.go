@@ -1,9 +1,9 @@
 package replay
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,321 +13,341 @@ import (
 	"github.com/kernsim/kernsim/mm/oom"
 )
 
-// oomFiles are the files of a folder that tell of memory running out: cases as
-// JSON, and logs with the kernel's report that no case tells of.
-func oomFiles(c Capture) (cases, logs []string) {
-	have := map[string]bool{}
-	walkFiles(c, func(name string) {
-		switch {
-		case strings.HasSuffix(name, ".json"):
-			if head := string(c.head(name, 1<<12)); strings.Contains(head, `"events"`) && strings.Contains(head, `"trigger"`) {
-				cases = append(cases, name)
-				have[strings.TrimSuffix(name, ".json")] = true
-			}
-		case strings.HasSuffix(name, ".txt"):
-			if strings.Contains(string(c.head(name, 1<<20)), " invoked oom-killer:") {
-				logs = append(logs, name)
-			}
-		}
-	})
-	var alone []string
-	for _, name := range logs {
-		if base, isLog := strings.CutSuffix(name, ".dmesg.txt"); !isLog || !have[base] {
-			alone = append(alone, name)
-		}
-	}
-	return cases, alone
-}
-
-// walkFiles calls f with the files of a folder and of the folders in it,
-// without the endings of their compression.
-func walkFiles(c Capture, f func(name string)) {
-	// A folder that cannot be read holds nothing.
-	_ = fs.WalkDir(c.FS, ".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return fs.SkipDir
-		case d.IsDir() && strings.Count(name, "/") > 2:
-			return fs.SkipDir
-		case !d.IsDir():
-			f(stored(name))
-		}
+// oomLogs are the files of a folder that hold the OOM killer's reports.
+func oomLogs(c Capture) []string {
+	entries, err := fs.ReadDir(c.FS, ".")
+	if err != nil {
 		return nil
-	})
-}
-
-func hasOOM(c Capture) bool {
-	if c.Has("trace.txt") || c.Has("before.ksnap") {
-		return false
 	}
-	cases, logs := oomFiles(c)
-	return len(cases)+len(logs) > 0
+	var out []string
+	for _, e := range entries {
+		name := stored(e.Name())
+		if e.IsDir() || !strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, "trace.txt") {
+			continue
+		}
+		if bytes.Contains(c.head(name, maxOOMLog), []byte(" invoked oom-killer:")) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
-// OOM lets the model choose whom to kill at every moment at which a kernel ran
-// out of memory, and compares the points of each process, the victim, who dies
-// with it, and panics.
+// maxOOMLog bounds a log, in bytes.
+const maxOOMLog = 64 << 20
+
+func hasOOM(c Capture) bool { return len(oomLogs(c)) > 0 }
+
+// OOM replays the OOM killer's decisions: of every report in a folder's kernel
+// logs it takes the memory and the table of tasks, lets the model decide, and
+// compares.
+//
+// Requests are decisions: who was killed (or that the kernel panicked). Events are
+// tasks' points, where a JSON file beside the log has them, and
+// /proc/PID/oom_score. Lists are reports,
+// whose lines that the OOM killer prints have to be the same.
 func OOM(ctx context.Context, c Capture, o Options) (*Result, error) {
 	meta, err := c.Meta()
 	if err != nil {
 		return nil, err
 	}
 	res := &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "oom"}
-	cases, logs := oomFiles(c)
-	for i, name := range append(cases, logs...) {
+	files := oomLogs(c)
+	for i, name := range files {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		read := oomCase
-		if i >= len(cases) {
-			read = oomLog
-		}
-		if err := read(c, name, res); err != nil {
+		if err := oomLog(c, name, res); err != nil {
 			return nil, err
 		}
 		if o.Progress != nil {
-			o.Progress(float64(i+1) / float64(len(cases)+len(logs)))
+			o.Progress(float64(i+1) / float64(len(files)))
 		}
 	}
 	return res, nil
 }
 
-// oomEvent is an event of a case.
-type oomEvent struct {
-	Trigger struct {
-		Comm string `json:"comm"`
-		Adj  int    `json:"oom_score_adj"`
-	} `json:"trigger"`
-	Tasks []struct {
-		PID    int    `json:"pid"`
-		UID    int    `json:"uid"`
-		TGID   int    `json:"tgid"`
-		VM     uint64 `json:"total_vm"`
-		RSS    uint64 `json:"rss"`
-		Tables uint64 `json:"pgtables_bytes"`
-		Swap   uint64 `json:"swapents"`
-		Adj    int    `json:"oom_score_adj"`
-		Name   string `json:"name"`
-		Points *int64 `json:"points"`
-	} `json:"tasks"`
-	Constraint string   `json:"constraint_line"`
-	Messages   []string `json:"messages"`
-	Killed     [][2]any `json:"killed"`
-	TotalPages uint64   `json:"totalpages"`
-	Victim     *struct {
-		Name string `json:"name"`
-		PID  int    `json:"pid"`
-	} `json:"victim"`
-}
-
-func oomCase(c Capture, name string, res *Result) error {
+func oomLog(c Capture, name string, res *Result) error {
 	r, err := c.plain(name)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	var doc struct {
-		Events []oomEvent `json:"events"`
+	reports, err := oom.ParseLog(path.Join(c.Name, name), io.LimitReader(r, maxOOMLog))
+	if err != nil {
+		return err
 	}
-	full := c.Name + "/" + name
-	if err := json.NewDecoder(io.LimitReader(r, 64<<20)).Decode(&doc); err != nil {
-		return fmt.Errorf("replay: %s: %w", full, err)
+	want, err := oomPoints(c, name)
+	if err != nil {
+		return err
 	}
-	for i := range doc.Events {
-		e := &doc.Events[i]
-		e.judge(fmt.Sprintf("%s event %d", name, i+1), res)
+	l := oomReplay{res: res, name: name, want: want}
+	for i := range reports {
+		l.report(&reports[i])
 	}
-	// The log beside a case has the same events as text.
-	if log := strings.TrimSuffix(name, ".json") + ".dmesg.txt"; c.Has(log) {
-		return oomTexts(c, log, res)
+	for i := l.event; i < len(want); i++ {
+		if len(want[i].Tasks) > 0 {
+			res.Requests++
+			res.differ(0, fmt.Sprintf("%s: event %d of the JSON file is not in the log", name, i+1))
+		}
 	}
-	return nil
+	return oomScores(c, name, res)
 }
 
-func (e *oomEvent) shortage() *oom.Shortage {
-	s := &oom.Shortage{TotalPages: e.TotalPages}
-	for field := range strings.SplitSeq(e.Constraint, ",") {
-		if v, ok := strings.CutPrefix(field, "constraint="); ok {
-			s.Constraint, _ = oom.ConstraintByName(v)
-		}
-	}
-	for _, t := range e.Tasks {
-		s.Tasks = append(s.Tasks, oom.Task{PID: t.PID, UID: t.UID, TGID: t.TGID, TotalVM: t.VM, RSS: t.RSS, PageTables: t.Tables, Swap: t.Swap, Adj: t.Adj, Name: t.Name})
-		if t.Name == e.Trigger.Comm && t.Adj == e.Trigger.Adj {
-			s.Asking = t.TGID
-		}
-	}
-	for _, m := range e.Messages {
-		s.KillAllocating = s.KillAllocating || strings.Contains(m, "(oom_kill_allocating_task)")
-	}
-	return s
+// oomEvent is a shortage as the JSON beside a log tells it.
+type oomEvent struct {
+	Tasks []struct {
+		PID    int32  `json:"pid"`
+		Points *int64 `json:"points"`
+	} `json:"tasks"`
+	TotalPages *int64 `json:"totalpages"`
 }
 
-// judge compares an event of a case.
-func (e *oomEvent) judge(where string, res *Result) {
-	if len(e.Tasks) == 0 {
-		res.count("events without a table of processes")
-		return
+// oomPoints reads the JSON beside a log: NAME.json of NAME.dmesg.txt.
+func oomPoints(c Capture, log string) ([]oomEvent, error) {
+	base, _, _ := strings.Cut(log, ".")
+	name := base + ".json"
+	if !c.Has(name) {
+		return nil, nil
 	}
-	s := e.shortage()
-	for i, t := range e.Tasks {
-		got, ok := s.Points(&s.Tasks[i])
-		res.Requests++
-		switch {
-		case ok == (t.Points != nil) && (!ok || got == *t.Points):
-			res.Exact++
-		case t.Points == nil:
-			res.differ(0, fmt.Sprintf("%s: pid %d can never be killed, the model gives it %d points", where, t.PID, got))
-		default:
-			res.differ(0, fmt.Sprintf("%s: pid %d has %d points, the model says %d", where, t.PID, *t.Points, got))
-		}
-	}
-	if e.Victim == nil {
-		res.count("events without a victim")
-		return
-	}
-	victims := []int{e.Victim.PID}
-	group := false
-	for _, m := range e.Messages {
-		group = group || strings.Contains(m, "memory.oom.group")
-	}
-	for i, k := range e.Killed {
-		if pid, ok := k[0].(float64); ok && i > 0 {
-			victims = append(victims, int(pid))
-		}
-	}
-	judgeVictims(where, s, victims, group, "", res)
-}
-
-// judgeVictims compares who is killed: the victim, and with it its group.
-func judgeVictims(where string, s *oom.Shortage, killed []int, group bool, panicText string, res *Result) {
-	v := s.Choose()
-	if s.KillAllocating {
-		res.hint("oom_kill_allocating_task is set")
-	}
-	res.Requests++
-	if panicText != "" {
-		if v.Action.Panic(s.PanicOnOOM) == panicText {
-			res.Exact++
-			return
-		}
-		res.differ(0, fmt.Sprintf("%s: the kernel panics (%s), the model decides: %s", where, panicText, v.Action))
-		return
-	}
-	got := -1
-	if v.Victim >= 0 {
-		got = s.Tasks[v.Victim].PID
-	}
-	if got != killed[0] {
-		res.differ(0, fmt.Sprintf("%s: pid %d is killed, the model kills %d", where, killed[0], got))
-		return
-	}
-	res.Exact++
-	if group && s.Constraint == oom.ConstraintMemcg {
-		judgeGroup(where, s, killed[1:], res)
-	}
-}
-
-// judgeGroup compares who dies with a victim by memory.oom.group. Which tasks
-// are in the group is known where it is the one that ran out: all.
-func judgeGroup(where string, s *oom.Shortage, killed []int, res *Result) {
-	all := make([]int, len(s.Tasks))
-	for i := range all {
-		all[i] = i
-	}
-	want := map[int]bool{}
-	for _, pid := range killed {
-		want[pid] = true
-	}
-	members := s.Group(all)
-	res.Requests++
-	for _, i := range members {
-		if !want[s.Tasks[i].PID] {
-			res.differ(0, fmt.Sprintf("%s: pid %d of the group survives, the model kills it", where, s.Tasks[i].PID))
-			return
-		}
-	}
-	if len(members) != len(want) {
-		res.differ(0, fmt.Sprintf("%s: %d die with the group, the model kills %d", where, len(want), len(members)))
-		return
-	}
-	res.Exact++
-}
-
-// oomReports reads the reports of a log.
-func oomReports(c Capture, name string) ([]oom.Report, error) {
 	r, err := c.plain(name)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return oom.ReadReports(r, path.Join(c.Name, name))
+	var file struct {
+		Events []oomEvent `json:"events"`
+	}
+	if err := json.NewDecoder(io.LimitReader(r, maxOOMLog)).Decode(&file); err != nil {
+		return nil, fmt.Errorf("replay: %s/%s: %w", c.Name, name, err)
+	}
+	return file.Events, nil
 }
 
-// oomTexts compares the lines of a log's reports with what the model prints
-// from what it read.
-func oomTexts(c Capture, name string, res *Result) error {
-	reports, err := oomReports(c, name)
-	if err != nil {
-		return err
+// oomReplay goes through a log.
+type oomReplay struct {
+	res  *Result
+	name string
+	log  oom.Log
+	want []oomEvent
+	// event is the next of want.
+	event int
+	// last are the tasks of the last table that are still alive.
+	last *oom.Control
+}
+
+func (l *oomReplay) differ(r *oom.Report, format string, args ...any) {
+	l.res.differ(0, fmt.Sprintf("%s line %d: ", l.name, r.Line)+fmt.Sprintf(format, args...))
+}
+
+func (l *oomReplay) report(r *oom.Report) {
+	defer l.log.Note(r)
+	if r.Kernel != "" && l.res.Kernel == "" {
+		l.res.Kernel = r.Kernel
 	}
-	for i := range reports {
-		r := &reports[i]
-		text := map[string]bool{}
-		for _, l := range r.Lines {
-			text[strings.TrimRight(l, " ")] = true
+	control := l.log.Control(r)
+	if !r.Complete() {
+		l.untold(r)
+		return
+	}
+	profile := r.Profile()
+	l.hints(r, &control)
+	l.adopt(r, &control)
+	v := oom.Decide(&control, &profile, nil)
+	l.compareDecision(r, &control, &v)
+	l.comparePoints(r, &control, &profile, &v)
+	l.compareText(r, &control, &profile, &v)
+	l.last = &control
+}
+
+// untold handles a kill whose report was not printed or not kept whole: the log
+// limits how many it prints. The last table's ranking is only a guess.
+func (l *oomReplay) untold(r *oom.Report) {
+	switch {
+	case r.Header != nil:
+		l.res.count("reports without the table of tasks, not compared")
+		return
+	case l.last == nil:
+		l.res.count("kills without a report")
+		return
+	}
+	v := oom.Decide(l.markDead(r), &oom.Linux6_1, nil)
+	if v.Victim >= 0 && l.last.Tasks[v.Victim].PID == r.Kills[0].PID {
+		l.res.count("kills without a report, as the last table says")
+	} else {
+		l.res.count("kills without a report, other than the last table says")
+	}
+}
+
+// markDead takes the killed so far out of the last table.
+func (l *oomReplay) markDead(r *oom.Report) *oom.Control {
+	c := l.last
+	dead := l.log.Control(&oom.Report{Tasks: c.Tasks, Memory: r.Memory})
+	c.Tasks = dead.Tasks
+	return c
+}
+
+// hints counts settings that only what happened tells.
+func (l *oomReplay) hints(r *oom.Report, c *oom.Control) {
+	for _, h := range []struct {
+		used bool
+		kind string
+	}{
+		{c.KillAllocatingTask, "vm.oom_kill_allocating_task read from the kill line"},
+		{c.PanicOnOOM != 0, "vm.panic_on_oom read from the panic"},
+		{r.Group != "", "memory.oom.group read from its line"},
+		{len(r.Gone) > 0, "members of a group that had exited read from their lines"},
+		{len(c.NodePresent) > 0, "nodes of the request read from the summary line"},
+		{r.Summary != nil && c.Memcg != "", "cgroups' paths read from the summary line"},
+	} {
+		if h.used {
+			l.res.hint(h.kind)
 		}
-		for j := range r.Shortage.Tasks {
-			res.line(name, r.Line, text, r.Shortage.Tasks[j].Row())
-		}
-		for j := range r.Killed {
-			if r.Killed[j].Whole() {
-				res.line(name, r.Line, text, r.Killed[j].Line())
+	}
+}
+
+// adopt takes what the table does not tell from the kill lines: how resident
+// pages divide into kinds.
+func (l *oomReplay) adopt(r *oom.Report, c *oom.Control) {
+	if r.SplitRSS {
+		return
+	}
+	for k := range r.Kills {
+		for i := range c.Tasks {
+			t := &c.Tasks[i]
+			switch {
+			case t.PID != r.Kills[k].PID || t.File+t.Shmem != 0:
+			case t.AdoptKinds(&r.Kills[k], c.PageSize):
+				l.res.hint("kinds of a victim's resident pages read from the kill line (their sum is the table's)")
+			default:
+				l.res.count("kill lines whose resident pages are not the table's")
 			}
 		}
 	}
-	return nil
 }
 
-func (r *Result) line(file string, line int, text map[string]bool, want string) {
-	r.Events++
-	if text[want] {
-		r.EventsExact++
+func (l *oomReplay) compareDecision(r *oom.Report, c *oom.Control, v *oom.Verdict) {
+	got, want := decided(c, v), happened(r)
+	if want == "" {
+		l.res.count("reports cut before their end, not compared")
 		return
 	}
-	r.differ(0, fmt.Sprintf("%s:%d: the report has no line %q", file, line, want))
+	l.res.Requests++
+	if got != want {
+		l.differ(r, "model %s, kernel %s", got, want)
+		return
+	}
+	l.res.Exact++
 }
 
-// errNoTotal says that a report does not tell how much memory there is.
-var errNoTotal = errors.New("the report does not tell how much memory there is")
+// decided is a verdict in words.
+func decided(c *oom.Control, v *oom.Verdict) string {
+	var b strings.Builder
+	if v.Victim >= 0 {
+		fmt.Fprintf(&b, "%s: kills %d (%s)", v.Constraint, c.Tasks[v.Victim].PID, c.Tasks[v.Victim].Comm)
+	}
+	for _, i := range v.Members {
+		if c.Tasks[i].Flags&oom.Gone == 0 {
+			fmt.Fprintf(&b, ", %d", c.Tasks[i].PID)
+		}
+	}
+	if v.Victim < 0 && v.Panic == "" {
+		b.WriteString(v.Action.String())
+	}
+	if v.Panic != "" {
+		b.WriteString("panics: " + v.Panic)
+	}
+	return b.String()
+}
 
-// oomLog judges the reports of a log that no case tells of.
-func oomLog(c Capture, name string, res *Result) error {
-	reports, err := oomReports(c, name)
-	if err != nil {
-		return err
+// happened is what the kernel did, in the same words; "" if the report ends
+// before.
+func happened(r *oom.Report) string {
+	var b strings.Builder
+	switch s := r.Summary; {
+	case s != nil:
+		fmt.Fprintf(&b, "%s: kills %d (%s)", s.Constraint, s.PID, s.Task)
+	case len(r.Kills) > 0:
+		constraint := "CONSTRAINT_NONE"
+		if r.Memory.HasLimit {
+			constraint = "CONSTRAINT_MEMCG"
+		}
+		fmt.Fprintf(&b, "%s: kills %d (%s)", constraint, r.Kills[0].PID, r.Kills[0].Comm)
+	case r.Panic == "" && r.Nobody:
+		b.WriteString(oom.ActionNobody.String())
 	}
-	for i := range reports {
-		r := &reports[i]
-		where := fmt.Sprintf("%s:%d", name, r.Line)
-		s := &r.Shortage
+	for i := 1; i < len(r.Kills); i++ {
+		fmt.Fprintf(&b, ", %d", r.Kills[i].PID)
+	}
+	if r.Panic != "" {
+		b.WriteString("panics: " + r.Panic)
+	}
+	return b.String()
+}
+
+// comparePoints compares every task's points with those that the JSON file has.
+// A panic comes before points: they are computed all the same.
+func (l *oomReplay) comparePoints(r *oom.Report, c *oom.Control, p *oom.Profile, v *oom.Verdict) {
+	for l.event < len(l.want) && len(l.want[l.event].Tasks) == 0 {
+		l.event++ // a report without a table
+	}
+	if l.event >= len(l.want) {
+		return
+	}
+	want := &l.want[l.event]
+	l.event++
+	got := v.Points
+	if got == nil {
+		quiet := *c
+		quiet.PanicOnOOM = 0
+		got = oom.Decide(&quiet, p, nil).Points
+	}
+	if want.TotalPages != nil && *want.TotalPages != v.TotalPages {
+		l.differ(r, "model measures against %d pages, kernel %d", v.TotalPages, *want.TotalPages)
+	}
+	if len(want.Tasks) != len(got) {
+		l.res.Events += len(want.Tasks)
+		l.differ(r, "the table has %d tasks, the JSON file %d", len(got), len(want.Tasks))
+		return
+	}
+	for i := range want.Tasks {
+		l.res.Events++
+		w := int64(oom.NotCandidate)
+		if want.Tasks[i].Points != nil {
+			w = *want.Tasks[i].Points
+		}
+		if want.Tasks[i].PID == c.Tasks[i].PID && w == got[i] {
+			l.res.EventsExact++
+			continue
+		}
+		l.differ(r, "task %d has %d points in the model, %d in the capture", c.Tasks[i].PID, got[i], w)
+	}
+}
+
+// compareText compares the report's lines that the OOM killer prints itself.
+func (l *oomReplay) compareText(r *oom.Report, c *oom.Control, p *oom.Profile, v *oom.Verdict) {
+	var where oom.Summary
+	if r.Summary != nil {
+		where = *r.Summary
+	}
+	got := oom.Lines(c, p, v, r.Header, nil, where)
+	l.res.Lists++
+	for i := range max(len(got), len(r.Text)) {
 		switch {
-		case !r.HasTable || len(s.Tasks) == 0:
-			res.count("reports without a table of processes")
+		case i >= len(got):
+			l.differ(r, "the model's report ends before %q", r.Text[i])
+		case i >= len(r.Text):
+			l.differ(r, "the kernel's report ends before %q", got[i])
+		case got[i] == r.Text[i] || r.Wrapped[i] && sameFields(got[i], r.Text[i]):
 			continue
-		case !r.TotalKnown:
-			res.count(errNoTotal.Error())
-			continue
+		default:
+			l.differ(r, "the model prints %q, the kernel %q", got[i], r.Text[i])
 		}
-		var killed []int
-		for _, k := range r.Killed {
-			killed = append(killed, k.PID)
-		}
-		if len(killed) == 0 && r.Panic == "" {
-			res.count("reports without an outcome")
-			continue
-		}
-		judgeVictims(where, s, killed, r.GroupKill, r.Panic, res)
+		return
 	}
-	return nil
+	l.res.ListsIdentical++
+}
+
+// sameFields: the lines are equal but for blanks.
+func sameFields(a, b string) bool {
+	return strings.Join(strings.Fields(a), " ") == strings.Join(strings.Fields(b), " ")
 }

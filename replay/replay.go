@@ -14,9 +14,8 @@ import (
 
 // Options choose what a replay does.
 type Options struct {
-	// Model limits the replay to one model ("pages"); "" runs all finished
-	// ones that the capture has data for, "all" also those still being built
-	// ([Drafts]).
+	// Model limits the replay to one model ("pages"); "" or "all" runs all
+	// that the capture has data for.
 	Model string
 	// Progress, if set, is called now and then with the share done, 0 to 1.
 	Progress func(share float64)
@@ -45,7 +44,7 @@ func Run(ctx context.Context, c Capture, o Options) ([]Result, error) {
 	var rows []Result
 	known := false
 	for _, k := range kinds {
-		if o.Model != "all" && k.draft && o.Model != k.model || !k.has(c) {
+		if !k.has(c) {
 			continue
 		}
 		known = true
@@ -72,40 +71,26 @@ type kind struct {
 	model string
 	has   func(Capture) bool
 	run   func(context.Context, Capture, Options) (*Result, error)
-	// draft: the model is not finished; it runs only when it is named, or
-	// with "all".
-	draft bool
 }
 
 var kinds = []kind{
-	{"pages", hasPages, Pages, false},
-	{"objects", hasObjects, Objects, false},
-	{"litmus", hasLitmus, Litmus, false},
-	{"sched", hasSched, Sched, false},
-	{"switches", hasSwitches, Switches, false},
-	{"lockdep", hasLockdep, Lockdep, false},
-	{"locks", hasLocks, Locks, false},
-	{"reports", hasReports, Reports, false},
-	{"rcu", hasRCU, RCU, false},
-	{"oom", hasOOM, OOM, false},
-	{"overcommit", hasOvercommit, Overcommit, false},
-	{"ksize", hasSizes, Sizes, false},
+	{"pages", hasPages, Pages},
+	{"objects", hasObjects, Objects},
+	{"litmus", hasLitmus, Litmus},
+	{"sched", hasSched, Sched},
+	{"switches", hasSwitches, Switches},
+	{"lockdep", hasLockdep, Lockdep},
+	{"locks", hasLocks, Locks},
+	{"reports", hasReports, Reports},
+	{"rcu", hasRCU, RCU},
+	{"oom", hasOOM, OOM},
+	{"overcommit", hasOvercommit, Overcommit},
+	{"ksize", hasSizes, Sizes},
 }
 
 // wanted says whether Options.Model asks for the kind.
 func (k *kind) wanted(model string) bool {
-	return model == k.model || model == "all" || model == "" && !k.draft
-}
-
-// Drafts lists the models that are still being built.
-func Drafts() []string {
-	var out []string
-	for _, k := range kinds {
-		if k.draft {
-			out = append(out, k.model)
-		}
-	}
-	return out
+	return model == k.model || model == "all" || model == ""
 }
 
 // Models lists the models that can be replayed.

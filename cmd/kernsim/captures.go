@@ -142,12 +142,7 @@ func newExtractCommand() *cobra.Command {
 		Short: "Write an embedded capture's files to DIR/NAME",
 		Long: `Writes the files of an embedded capture to the folder DIR/NAME, which must not
 exist. They are compressed with zstd where they are large; --plain undoes that.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(2)(cmd, args); err != nil {
-				return &usageError{err}
-			}
-			return nil
-		},
+		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeCaptures,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, n, err := extract(args[0], args[1], plain)

@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"github.com/spf13/cobra"
 
 	"github.com/kernsim/kernsim/convert"
@@ -35,12 +31,7 @@ or output. IN may be compressed by gzip or zstd.
 		Example: `  kernsim convert trace.txt trace.dat        # then: kernelshark trace.dat
   kernsim convert trace.dat trace.pftrace    # then: open in ui.perfetto.dev
   kernsim convert --to=text trace.dat - | head`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(2)(cmd, args); err != nil {
-				return &usageError{err}
-			}
-			return nil
-		},
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runConvert(cmd, from, to, args[0], args[1])
 		},
@@ -141,52 +132,4 @@ func copyText(w io.Writer, src *trace.Reader) (n int, err error) {
 		return n, err
 	}
 	return n, out.Flush()
-}
-
-// openInput opens a file for reading at any place. Compressed files and the
-// standard input are read into memory.
-func openInput(stdin io.Reader, name string) (r io.ReaderAt, size int64, done func() error, err error) {
-	nothing := func() error { return nil }
-	if name == "-" {
-		return inMemory(stdin, nothing)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, 0, nil, err
-	}
-	head := make([]byte, 4)
-	n, _ := f.ReadAt(head, 0)
-	switch magic := string(head[:n]); {
-	case magic == "\x28\xb5\x2f\xfd":
-		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			f.Close()
-			return nil, 0, nil, fmt.Errorf("%s: %w", name, err)
-		}
-		defer z.Close()
-		return inMemory(z, f.Close)
-	case strings.HasPrefix(magic, "\x1f\x8b"):
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			f.Close()
-			return nil, 0, nil, fmt.Errorf("%s: %w", name, err)
-		}
-		return inMemory(z, f.Close)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, 0, nil, err
-	}
-	return f, info.Size(), f.Close, nil
-}
-
-// inMemory reads a stream whole.
-func inMemory(r io.Reader, done func() error) (io.ReaderAt, int64, func() error, error) {
-	b, err := io.ReadAll(r)
-	if err != nil {
-		done()
-		return nil, 0, nil, err
-	}
-	return bytes.NewReader(b), int64(len(b)), done, nil
 }

@@ -39,10 +39,10 @@ cannot be read or has too many states.`,
   kernsim explore --random 100000 --depth 3 --seed 7 mylock.txt
   kernsim explore --print ticket > ticket.txt`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil && !f.list {
-				return &usageError{err}
+			if f.list {
+				return nil
 			}
-			return nil
+			return cobra.MinimumNArgs(1)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runExplore(cmd.Context(), cmd.OutOrStdout(), &f, args)

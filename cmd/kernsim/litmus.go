@@ -55,12 +55,7 @@ search for the condition alone; states and witnesses are then not all counted.`,
   kernsim litmus --graph=. SB+fencembonceonces.litmus      # why is it forbidden?
   kernsim litmus --machine tso SB+poonceonces.litmus       # how does it come about?
   kernsim litmus --states --without propagation SB+fencembonceonces.litmus`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
-				return &usageError{err}
-			}
-			return nil
-		},
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runLitmus(cmd, &f, args)
 		},

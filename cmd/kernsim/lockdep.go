@@ -2,12 +2,10 @@ package main
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -40,12 +38,7 @@ Exit code 0: every verdict is as expected. 1: one is not. 2: a file cannot be re
 		Example: `  kernsim lockdep script.txt
   kernsim lockdep --text script.txt      # the reports as the kernel prints them
   kernsim lockdep --json dmesg.txt`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
-				return &usageError{err}
-			}
-			return nil
-		},
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runLockdep(cmd.OutOrStdout(), &f, args) },
 	}
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the results as a JSON array")
@@ -97,24 +90,6 @@ func runLockdep(w io.Writer, f *lockdepFlags, files []string) error {
 		}
 	}
 	return nil
-}
-
-// readInput reads a file, with gzip undone.
-func readInput(file string) ([]byte, error) {
-	text, err := os.ReadFile(file)
-	if err != nil || !bytes.HasPrefix(text, []byte{0x1f, 0x8b}) {
-		return text, err
-	}
-	z, err := gzip.NewReader(bytes.NewReader(text))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	const limit = 256 << 20
-	text, err = io.ReadAll(io.LimitReader(z, limit))
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return text, nil
 }
 
 func lockdepFile(file string) ([]lockdepRow, error) {

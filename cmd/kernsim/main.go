@@ -45,10 +45,11 @@ var commands = []func() *cobra.Command{
 	newRCUCommand,
 	newExploreCommand,
 	newConvertCommand,
-	newSchedCommand,
-	newSchedtopCommand,
 	newOOMCommand,
 	newOvercommitCommand,
+	newAdviseCommand,
+	newSchedCommand,
+	newSchedtopCommand,
 	newKsizeCommand,
 	newSlabinfoCommand,
 }
@@ -105,7 +106,24 @@ Exit codes: 0 exact, 1 model and kernel differ, 2 unusable input or wrong usage,
 	for _, make := range commands {
 		root.AddCommand(make())
 	}
+	wrongArgsAreUsage(root)
 	return root
+}
+
+// wrongArgsAreUsage makes a command's complaint about its arguments, and its
+// subcommands', a usage error.
+func wrongArgsAreUsage(cmd *cobra.Command) {
+	if want := cmd.Args; want != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := want(cmd, args); err != nil {
+				return &usageError{err}
+			}
+			return nil
+		}
+	}
+	for _, c := range cmd.Commands() {
+		wrongArgsAreUsage(c)
+	}
 }
 
 // version is the module's, as the build noted it.

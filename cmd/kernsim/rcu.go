@@ -26,12 +26,7 @@ no reader was outlived.
 Exit code 0: all rules hold. 1: one is broken. 2: a trace cannot be read.`,
 		Example: `  kernsim rcu trace.txt
   kernsim rcu --json captures/rcu/trace-counter.txt.gz`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
-				return &usageError{err}
-			}
-			return nil
-		},
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runRCU(cmd.OutOrStdout(), asJSON, args) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the findings as a JSON array")

@@ -46,12 +46,7 @@ Exit code 0: done. 2: the workload cannot be read or run.`,
 		Example: `  kernsim sched examples/sched/desktop.json
   kernsim sched --kernel 6.12 --cpus 4 --gantt gantt.svg examples/sched/desktop.json
   kernsim sched --trace trace.txt --duration 100ms examples/sched/desktop.json && kernsim schedtop trace.txt`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return &usageError{err}
-			}
-			return nil
-		},
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return runSched(cmd, &f, args[0]) },
 	}
 	flags := cmd.Flags()

@@ -30,12 +30,7 @@ switches and migrations, and how long it waited from being woken to running.
 Exit code 0: done. 2: the trace cannot be read or has no switches.`,
 		Example: `  kernsim schedtop trace.txt
   kernsim schedtop --json trace.txt.gz | jq '.[] | select(.max_latency_ns > 1000000)'`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.MinimumNArgs(1)(cmd, args); err != nil {
-				return &usageError{err}
-			}
-			return nil
-		},
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, path := range args {
 				top, err := readSchedtop(path)

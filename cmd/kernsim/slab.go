@@ -48,7 +48,7 @@ how many bytes the caller really gets (ksize) and how many of them are wasted.
 Exit code 0: done. 2: a size is no number.`,
 		Example: `  kernsim ksize 100 200100 600100 2200100
   kernsim ksize --arch arm64 --kernel 6.12 8 9 33`,
-		Args: atLeastOneFile,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, ok := slabArchs[arch]
 			p, ok2 := slabProfiles[kernel]
@@ -141,12 +141,7 @@ func newSlabinfoCommand() *cobra.Command {
 Exit code 0: done. 2: the capture cannot be used.`,
 		Example: `  kernsim slabinfo x86_64-6.1-slab-1cpu
   kernsim slabinfo --top x86_64-6.1-user-1cpu`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.ExactArgs(1)(cmd, args); err != nil {
-				return &usageError{err}
-			}
-			return nil
-		},
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runSlabinfo(cmd.Context(), cmd.OutOrStdout(), args[0], top)
 		},

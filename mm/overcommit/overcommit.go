@@ -1,168 +1,214 @@
-// Package overcommit is the kernel's decision whether a process may have more
-// address space (__vm_enough_memory): vm.overcommit_memory and what belongs to
-// it.
-//
-//   - Mode 1 (always) allows everything.
-//   - Mode 0 (guess) refuses a request that is greater by itself than RAM and swap
-//     together; what is committed already does not count.
-//   - Mode 2 (never) allows a request if all that is committed, the request
-//     included, stays below the limit: vm.overcommit_ratio per cent of the RAM
-//     that is not in huge pages, or vm.overcommit_kbytes, and all swap; less
-//     vm.admin_reserve_kbytes for those without CAP_SYS_ADMIN, and less a part
-//     of the process's own size, at most vm.user_reserve_kbytes, for everyone.
-//
-// Not every mapping is charged: private read-only ones are not until mprotect
-// makes them writable, and MAP_NORESERVE is heeded but in mode 2. Sizes are
-// rounded up to pages.
 package overcommit
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Mode is vm.overcommit_memory.
 type Mode uint8
 
-// The modes.
+// Modes.
 const (
-	Guess  Mode = 0
-	Always Mode = 1
-	Never  Mode = 2
+	// Guess refuses only what could never fit (0, the default).
+	Guess Mode = iota
+	// Always refuses nothing (1).
+	Always
+	// Never keeps to the commit limit (2).
+	Never
 )
 
-// PageSize is the page size of the machines that the package knows, in bytes.
-const PageSize = 4096
+var modeNames = [...]string{"guess", "always", "never"}
 
-// System is a machine's state. Sizes are kB, as in the files they come from.
-type System struct {
-	Mode         Mode
-	Ratio        uint64 // vm.overcommit_ratio, per cent
-	KBytes       uint64 // vm.overcommit_kbytes; not 0: counts instead of Ratio
-	AdminReserve uint64 // vm.admin_reserve_kbytes
-	UserReserve  uint64 // vm.user_reserve_kbytes
-	MemTotal     uint64 // MemTotal of /proc/meminfo
-	SwapTotal    uint64 // SwapTotal
-	HugeTLB      uint64 // memory in huge pages: HugePages_Total * Hugepagesize
-	Committed    uint64 // Committed_AS
-}
-
-// Kind is what a request is.
-type Kind uint8
-
-// The kinds of requests.
-const (
-	AnonPrivate          Kind = iota // mmap, private and writable
-	AnonPrivateNoReserve             // with MAP_NORESERVE
-	AnonPrivateReadOnly              // mmap, private, not writable
-	AnonShared                       // mmap, shared
-	AnonSharedNoReserve              // with MAP_NORESERVE
-	Brk                              // brk
-	MakeWritable                     // mprotect of a private read-only mapping
-	Grow                             // mremap: the size is the new one, From the old
-)
-
-var kindNames = [...]string{"anon_private_rw", "anon_private_rw_noreserve", "anon_private_ro", "anon_shared_rw", "anon_shared_rw_noreserve",
-	"brk", "mprotect_ro_to_rw", "mremap_grow_from_1page"}
-
-// String is the kind's name in tables.
-func (k Kind) String() string { return kindNames[min(int(k), len(kindNames)-1)] }
-
-// KindByName finds a kind by its name in tables.
-func KindByName(name string) (Kind, bool) {
-	for i, n := range kindNames {
-		if n == name {
-			return Kind(i), true
-		}
+// String is the mode in the kernel's word.
+func (m Mode) String() string {
+	if int(m) < len(modeNames) {
+		return modeNames[m]
 	}
-	return 0, false
+	return fmt.Sprintf("Mode(%d)", uint8(m))
 }
 
-// Request is what a process asks for.
-type Request struct {
-	Kind     Kind
-	Bytes    uint64
-	From     uint64 // Grow: old size in bytes
-	TotalVM  uint64 // the process's pages of address space
-	SysAdmin bool   // it has CAP_SYS_ADMIN
+// Config is a machine and its sysctls.
+type Config struct {
+	// PageSize in bytes; 0 means 4096.
+	PageSize int64
+	// RAMPages are the managed pages (MemTotal), HugetlbPages those of them
+	// set aside as huge pages, SwapPages all swap.
+	RAMPages, HugetlbPages, SwapPages int64
+	Mode                              Mode
+	// RatioPercent is vm.overcommit_ratio, Kbytes vm.overcommit_kbytes: if
+	// not 0, it counts instead of the ratio.
+	RatioPercent, Kbytes int64
+	// AdminReserveKB and UserReserveKB are vm.admin_reserve_kbytes and
+	// vm.user_reserve_kbytes.
+	AdminReserveKB, UserReserveKB int64
 }
 
-// Error is a refused request: ENOMEM.
+// maxPages bounds figures, so that no sum of them overflows.
+const maxPages = math.MaxInt64 / 4096
+
+// Error is a refusal. Errno is the kernel's.
 type Error struct {
-	Pages   uint64 // asked for
-	Allowed int64  // pages that may be committed in all (mode 2), or RAM and swap
+	Errno string
+	// What was asked for or set.
+	What string
 }
 
-// Error names the kernel's errno and both numbers.
-func (e *Error) Error() string {
-	return fmt.Sprintf("overcommit: ENOMEM: %d pages asked for, %d pages allowed", e.Pages, e.Allowed)
-}
+func (e *Error) Error() string { return "overcommit: " + e.What + ": " + e.Errno }
 
-// Errno is ENOMEM's number.
-func (e *Error) Errno() int { return 12 }
-
-func pages(bytes uint64) uint64 {
-	if bytes > 1<<63 {
-		return 1 << 51
+// Number is the errno's number.
+func (e *Error) Number() int {
+	if e.Errno == "ENOMEM" {
+		return 12
 	}
-	return (bytes + PageSize - 1) / PageSize
+	return 22 // EINVAL
 }
 
-// Limit is CommitLimit of /proc/meminfo in pages (vm_commit_limit).
-func (s *System) Limit() uint64 {
-	ram := s.MemTotal / 4
-	limit := s.KBytes / 4
-	if s.KBytes == 0 {
-		limit = (ram - min(ram, s.HugeTLB/4)) * s.Ratio / 100
+func invalid(format string, args ...any) error {
+	return &Error{"EINVAL", fmt.Sprintf(format, args...)}
+}
+
+// Validate says whether the kernel could have these values: EINVAL else.
+func (c *Config) Validate() error {
+	if p := c.pageSize(); p < 1024 || p > 1<<20 || p&(p-1) != 0 {
+		return invalid("page size %d", c.PageSize)
 	}
-	return limit + s.SwapTotal/4
-}
-
-// Charge is how many pages a request commits, 0 for a mapping that is not
-// charged.
-func (s *System) Charge(r *Request) uint64 {
-	switch r.Kind {
-	case AnonPrivateReadOnly:
-		return 0
-	case AnonPrivateNoReserve, AnonSharedNoReserve:
-		if s.Mode != Never {
-			return 0
+	if c.Mode > Never {
+		return invalid("vm.overcommit_memory = %d", uint8(c.Mode))
+	}
+	if c.RatioPercent < 0 || c.RatioPercent > math.MaxInt32 {
+		return invalid("vm.overcommit_ratio = %d", c.RatioPercent)
+	}
+	for _, n := range []int64{c.RAMPages, c.HugetlbPages, c.SwapPages, c.Kbytes, c.AdminReserveKB, c.UserReserveKB} {
+		if n < 0 || n > maxPages>>10 {
+			return invalid("%d pages or kB", n)
 		}
-	case Grow:
-		return pages(r.Bytes) - min(pages(r.Bytes), pages(r.From))
 	}
-	return pages(r.Bytes)
-}
-
-// Allow decides about a request and, if it is allowed, commits it. The error
-// is an [*Error].
-func (s *System) Allow(r *Request) error {
-	n := s.Charge(r)
-	if n == 0 {
-		return nil
+	if c.HugetlbPages > c.RAMPages {
+		return invalid("%d huge pages' pages of %d", c.HugetlbPages, c.RAMPages)
 	}
-	if err := s.enough(n, r); err != nil {
-		return err
+	// The product of the ratio has to stay a number.
+	if c.RAMPages != 0 && c.RatioPercent > math.MaxInt64/c.RAMPages {
+		return invalid("vm.overcommit_ratio = %d", c.RatioPercent)
 	}
-	s.Committed += n * (PageSize / 1024)
 	return nil
 }
 
-// enough is __vm_enough_memory.
-func (s *System) enough(n uint64, r *Request) error {
-	switch s.Mode {
+func (c *Config) pageSize() int64 {
+	if c.PageSize == 0 {
+		return 4096
+	}
+	return c.PageSize
+}
+
+func (c *Config) pages(kb int64) int64 { return kb << 10 / c.pageSize() }
+
+// CommitLimit is what mode 2 allows in all, in pages (vm_commit_limit).
+func (c *Config) CommitLimit() int64 {
+	if c.Kbytes != 0 {
+		return c.pages(c.Kbytes) + c.SwapPages
+	}
+	return (c.RAMPages-c.HugetlbPages)*c.RatioPercent/100 + c.SwapPages
+}
+
+// Caller is who asks.
+type Caller struct {
+	// TotalVM is the size of its address space before, in pages.
+	TotalVM int64
+	// SysAdmin: it has CAP_SYS_ADMIN.
+	SysAdmin bool
+	// Kernel: nobody's address space (a kernel thread's shared memory).
+	Kernel bool
+}
+
+// Allowance is what Committed_AS has to stay below for a caller, in pages. It
+// matters in mode 2 only, and can be negative.
+func (c *Config) Allowance(who Caller) int64 {
+	n := c.CommitLimit()
+	if !who.SysAdmin {
+		n -= c.pages(c.AdminReserveKB)
+	}
+	if !who.Kernel {
+		n -= min(who.TotalVM/32, c.pages(c.UserReserveKB))
+	}
+	return n
+}
+
+// Accounting is a machine's promises.
+type Accounting struct {
+	config    Config
+	committed int64
+}
+
+// New makes a machine that has promised some pages already. The error is an
+// [Error] with EINVAL.
+func New(c Config, committed int64) (*Accounting, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if committed < 0 || committed > maxPages {
+		return nil, invalid("Committed_AS of %d pages", committed)
+	}
+	return &Accounting{c, committed}, nil
+}
+
+// Config is the machine and its sysctls.
+func (a *Accounting) Config() Config { return a.config }
+
+// Set changes the sysctls, or the machine (swapon, huge pages).
+func (a *Accounting) Set(c Config) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	a.config = c
+	return nil
+}
+
+// Committed is Committed_AS, in pages.
+func (a *Accounting) Committed() int64 { return a.committed }
+
+// Charge asks for pages (security_vm_enough_memory_mm). The error is an [Error]
+// with ENOMEM; then nothing is charged.
+func (a *Accounting) Charge(pages int64, who Caller) error {
+	if pages < 0 || who.TotalVM < 0 {
+		return invalid("%d pages for an address space of %d", pages, who.TotalVM)
+	}
+	if pages > maxPages-a.committed || !a.enough(pages, who) {
+		return &Error{"ENOMEM", fmt.Sprintf("%d pages, %d committed, mode %s", pages, a.committed, a.config.Mode)}
+	}
+	a.committed += pages
+	return nil
+}
+
+func (a *Accounting) enough(pages int64, who Caller) bool {
+	switch a.config.Mode {
 	case Always:
-		return nil
+		return true
 	case Guess:
-		if all := s.MemTotal/4 + s.SwapTotal/4; n > all {
-			return &Error{Pages: n, Allowed: int64(all)}
-		}
-		return nil
+		return pages <= a.config.RAMPages+a.config.SwapPages
 	}
-	allowed := int64(s.Limit())
-	if !r.SysAdmin {
-		allowed -= int64(s.AdminReserve / 4)
+	return a.committed+pages < a.config.Allowance(who)
+}
+
+// Uncharge gives pages back (vm_unacct_memory): EINVAL if more than were promised.
+func (a *Accounting) Uncharge(pages int64) error {
+	if pages < 0 || pages > a.committed {
+		return invalid("giving back %d pages of %d", pages, a.committed)
 	}
-	allowed -= int64(min(r.TotalVM/32, s.UserReserve/4))
-	if int64(s.Committed/4+n) < allowed {
-		return nil
+	a.committed -= pages
+	return nil
+}
+
+// Check proves the invariants.
+func (a *Accounting) Check() error {
+	if a.committed < 0 || a.committed > maxPages {
+		return fmt.Errorf("overcommit: %d pages committed", a.committed)
 	}
-	return &Error{Pages: n, Allowed: allowed}
+	return a.config.Validate()
+}
+
+// Meminfo writes the two lines of /proc/meminfo.
+func (a *Accounting) Meminfo() string {
+	kb := a.config.pageSize() >> 10
+	return fmt.Sprintf("CommitLimit:    %8d kB\nCommitted_AS:   %8d kB\n", a.config.CommitLimit()*kb, a.committed*kb)
 }

@@ -1,94 +1,198 @@
-package overcommit_test
+package overcommit
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/kernsim/kernsim/mm/overcommit"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
-func TestModes(t *testing.T) {
-	s := overcommit.System{Mode: overcommit.Guess, Ratio: 50, MemTotal: 400_000, SwapTotal: 100_000, AdminReserve: 8192, UserReserve: 12_000, Committed: 10_000}
-	all := uint64(500_000 << 10)
-	assert.Equal(t, uint64(75_000), s.Limit())
-	require.NoError(t, s.Allow(&overcommit.Request{Bytes: all}))
-	require.NoError(t, s.Allow(&overcommit.Request{Bytes: all}), "what is committed does not count")
-	var refused *overcommit.Error
-	require.ErrorAs(t, s.Allow(&overcommit.Request{Bytes: all + 1}), &refused)
-	assert.Equal(t, 12, refused.Errno())
-	s.Mode = overcommit.Always
-	require.NoError(t, s.Allow(&overcommit.Request{Bytes: 1 << 50}))
-
-	s = overcommit.System{Mode: overcommit.Never, KBytes: 40_000, MemTotal: 400_000, AdminReserve: 4000, UserReserve: 2000, Committed: 4000}
-	// 10,000 pages, less 1,000 and 500, less 1,000 that are committed: 7,499 fit.
-	r := overcommit.Request{Bytes: 7500 * 4096, TotalVM: 1 << 20}
-	require.Error(t, s.Allow(&r))
-	r.Bytes--
-	require.Error(t, s.Allow(&r), "rounded up to pages")
-	r.Bytes = 7499 * 4096
-	require.NoError(t, s.Allow(&r))
-	assert.Equal(t, uint64(4000+7499*4), s.Committed)
-	require.NoError(t, s.Allow(&overcommit.Request{Kind: overcommit.AnonPrivateReadOnly, Bytes: 1 << 50}))
-	require.Error(t, s.Allow(&overcommit.Request{Kind: overcommit.AnonPrivateNoReserve, Bytes: 1 << 40}), "mode 2 does not heed NORESERVE")
+func machine(mode Mode) Config {
+	return Config{RAMPages: 1000, HugetlbPages: 200, SwapPages: 100, Mode: mode, RatioPercent: 50, AdminReserveKB: 40, UserReserveKB: 80}
 }
 
-// TestNeverAboveLimit commits at random in mode 2: the sum stays below the limit.
-func TestNeverAboveLimit(t *testing.T) {
+func TestEdges(t *testing.T) {
+	root, user := Caller{TotalVM: 320, SysAdmin: true}, Caller{TotalVM: 320}
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+		mode   Mode
+		who    Caller
+		// most is the largest request that is allowed.
+		most int64
+	}{
+		{"guess: RAM and swap, whatever is committed", nil, Guess, user, 1100},
+		{"never: 50% of RAM without huge pages, swap, less total_vm/32", nil, Never, root, 400 + 100 - 10 - 7 - 1},
+		{"never: less the admin reserve", nil, Never, user, 400 + 100 - 10 - 10 - 7 - 1},
+		{"never: a large address space costs the user reserve", nil, Never, Caller{TotalVM: 1 << 30, SysAdmin: true}, 400 + 100 - 20 - 7 - 1},
+		{"never: nobody's", nil, Never, Caller{TotalVM: 320, SysAdmin: true, Kernel: true}, 400 + 100 - 7 - 1},
+		{"never: kbytes", func(c *Config) { c.Kbytes = 800 }, Never, root, 200 + 100 - 10 - 7 - 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := machine(tt.mode)
+			if tt.change != nil {
+				tt.change(&c)
+			}
+			a, err := New(c, 7)
+			require.NoError(t, err)
+			err = a.Charge(tt.most+1, tt.who)
+			var refusal *Error
+			require.ErrorAs(t, err, &refusal)
+			assert.Equal(t, "ENOMEM", refusal.Errno)
+			assert.Equal(t, 12, refusal.Number())
+			assert.Equal(t, int64(7), a.Committed(), "a refusal charges nothing")
+			require.NoError(t, a.Charge(tt.most, tt.who))
+			assert.Equal(t, tt.most+7, a.Committed())
+		})
+	}
+}
+
+func TestKindsCharge(t *testing.T) {
+	for _, tt := range []struct {
+		kind         string
+		guess, never int64
+	}{
+		{"anon_private_rw", 10, 10}, {"anon_private_ro", 0, 0}, {"anon_private_rw_noreserve", 0, 10},
+		{"anon_shared_rw", 10, 10}, {"anon_shared_ro", 10, 10}, {"anon_shared_rw_noreserve", 0, 10},
+		{"file_private_rw", 10, 10}, {"file_shared_rw", 0, 0}, {"file_private_ro", 0, 0},
+		{"brk", 10, 10}, {"stack", 10, 10}, {"mprotect_ro_to_rw", 10, 10}, {"mprotect_ro_to_rw_noreserve", 0, 10},
+		{"mremap_grow_from_1page", 9, 9}, {"mremap_grow_from_30pages", 0, 0},
+	} {
+		k, err := ParseKind(tt.kind)
+		require.NoError(t, err, tt.kind)
+		assert.Equal(t, tt.guess, k.Charge(10, Guess), tt.kind)
+		assert.Equal(t, tt.never, k.Charge(10, Never), tt.kind)
+	}
+	for _, bad := range []string{"", "anon", "anon_private", "anon_private_xx", "file_shared_rw_reserve", "mremap_grow_from_page", "a_b_c_d_e"} {
+		_, err := ParseKind(bad)
+		assert.Error(t, err, bad)
+	}
+}
+
+func TestMisuse(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"mode": func(c *Config) { c.Mode = 3 }, "ratio": func(c *Config) { c.RatioPercent = -1 }, "kbytes": func(c *Config) { c.Kbytes = -1 },
+		"huge pages": func(c *Config) { c.HugetlbPages = 1001 }, "page size": func(c *Config) { c.PageSize = 3000 },
+		"product": func(c *Config) { c.RAMPages, c.RatioPercent = maxPages>>10, 1<<31 },
+	} {
+		c := machine(Guess)
+		change(&c)
+		_, err := New(c, 0)
+		var e *Error
+		require.ErrorAs(t, err, &e, name)
+		assert.Equal(t, "EINVAL", e.Errno, name)
+		assert.Equal(t, 22, e.Number())
+	}
+	a, err := New(machine(Guess), 5)
+	require.NoError(t, err)
+	assert.Error(t, a.Uncharge(6))
+	assert.Error(t, a.Charge(-1, Caller{}))
+	assert.Error(t, a.Request(Kind{}, 0, Caller{}))
+	assert.Error(t, a.Set(Config{Mode: 7}))
+	assert.Equal(t, int64(5), a.Committed())
+}
+
+// Random charges against a list of what is held.
+func TestAccountingAgainstNaive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := overcommit.System{Mode: overcommit.Never, Ratio: rapid.Uint64Range(0, 200).Draw(t, "ratio"), MemTotal: rapid.Uint64Range(0, 1<<24).Draw(t, "ram"),
-			SwapTotal: rapid.Uint64Range(0, 1<<22).Draw(t, "swap"), HugeTLB: rapid.Uint64Range(0, 1<<25).Draw(t, "huge"), AdminReserve: 8192, UserReserve: 8192}
-		for range 20 {
-			r := overcommit.Request{Kind: overcommit.Kind(rapid.IntRange(0, 7).Draw(t, "kind")), Bytes: rapid.Uint64Range(0, 1<<34).Draw(t, "bytes"),
-				TotalVM: rapid.Uint64Range(0, 1<<20).Draw(t, "vm"), SysAdmin: rapid.Bool().Draw(t, "admin")}
-			before := s.Committed
-			if s.Allow(&r) != nil {
-				require.Equal(t, before, s.Committed)
-				continue
-			}
-			if s.Charge(&r) > 0 {
-				require.Less(t, s.Committed/4, s.Limit())
-			}
-		}
+		c := machine(Mode(rapid.IntRange(0, 2).Draw(t, "mode")))
+		a, err := New(c, 0)
+		require.NoError(t, err)
+		var held []int64
+		var sum int64
+		t.Repeat(map[string]func(*rapid.T){
+			"charge": func(t *rapid.T) {
+				n := rapid.Int64Range(0, 1300).Draw(t, "n")
+				who := Caller{TotalVM: sum, SysAdmin: rapid.Bool().Draw(t, "admin")}
+				limit := []int64{1 << 40, 1 << 40, 500 - min(sum/32, 20) - 1}[c.Mode]
+				if c.Mode == Never && !who.SysAdmin {
+					limit -= 10
+				}
+				ok := sum+n <= limit && (c.Mode != Guess || n <= 1100)
+				require.Equal(t, ok, a.Charge(n, who) == nil)
+				if ok {
+					held, sum = append(held, n), sum+n
+				}
+			},
+			"uncharge": func(t *rapid.T) {
+				if len(held) == 0 {
+					t.Skip()
+				}
+				last := len(held) - 1
+				require.NoError(t, a.Uncharge(held[last]))
+				sum, held = sum-held[last], held[:last]
+			},
+			"": func(t *rapid.T) {
+				require.NoError(t, a.Check())
+				require.Equal(t, sum, a.Committed())
+			},
+		})
 	})
 }
 
-const table = "mode\tratio\tkbytes\tadmin_reserve_kb\tuser_reserve_kb\thugepages_2M\tcap_sys_admin\tmem_total_kb\tswap_total_kb\tcommit_limit_kb\tcommitted_as_kb\ttotal_vm_pages\tkind\trequest_bytes\tallowed\terrno\tcommitted_as_after_kb\tnote\n" +
-	"0\t50\t0\t8192\t27837\t0\t1\t907980\t0\t453988\t6116\t249\tanon_private_rw\t4097\tyes\t0\t6124\trounding\n"
-
-func TestTable(t *testing.T) {
-	rows, err := overcommit.ReadTable(strings.NewReader(table), "t")
-	require.NoError(t, err)
-	require.Len(t, rows, 1)
-	assert.Equal(t, overcommit.Verdict{Allowed: true, CommitLimit: 453_988, After: 6124}, rows[0].Judge())
-	for _, bad := range []string{"", "mode\tkind\n", strings.Replace(table, "4097", "lots", 1), strings.Replace(table, "yes", "maybe", 1),
-		strings.Replace(table, "anon_private_rw", "magic", 1), strings.Replace(table, "\n0\t", "\n7\t", 1), strings.Repeat("x", 1<<17)} {
-		_, err := overcommit.ReadTable(strings.NewReader(bad), "t")
-		var wrong *overcommit.TableError
-		require.ErrorAs(t, err, &wrong)
+func TestTableFaults(t *testing.T) {
+	const head = "mode\tmem_total_kb\tkind\trequest_bytes\tallowed\n"
+	for _, tt := range []struct {
+		name, text string
+		line       int
+	}{
+		{"empty", "", 1}, {"heading", "mode\tkind\n", 1},
+		{"columns", head + "0\t4\tbrk\n", 2}, {"number", head + "x\t4\tbrk\t1\tyes\n", 2}, {"negative", head + "0\t-4\tbrk\t1\tyes\n", 2},
+		{"mode", head + "3\t4\tbrk\t1\tyes\n", 2}, {"kind", head + "0\t4\tfoo\t1\tyes\n", 2}, {"size", head + "0\t4\tbrk\t0\tyes\n", 2},
+		{"allowed", head + "0\t4\tbrk\t1\tyes\n0\t4\tbrk\t1\tmaybe\n", 3}, {"long", head + strings.Repeat("0", maxLine+1), 2},
+		{"memory", head + "0\t9223372036854775807\tbrk\t1\tyes\n", 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := ReadTable("t.tsv", strings.NewReader(tt.text))
+			var fault *TableError
+			require.ErrorAs(t, err, &fault)
+			assert.Equal(t, tt.line, fault.Line)
+			assert.NotEmpty(t, fault.Errno)
+		})
 	}
 }
 
 func FuzzReadTable(f *testing.F) {
-	f.Add(table)
+	f.Add("mode\tratio\tmem_total_kb\tkind\trequest_bytes\tallowed\n2\t50\t4096\tmremap_grow_from_1page\t8192\tno\n")
+	f.Add("mode\thugepages_2M\tmem_total_kb\tkind\trequest_bytes\n0\t1\t4096\tanon_shared_ro\t9223372036854775807\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		rows, err := overcommit.ReadTable(strings.NewReader(text), "fuzz")
-		if err == nil {
-			for i := range rows {
-				rows[i].Judge()
+		rows, err := ReadTable("t.tsv", strings.NewReader(text))
+		if err != nil {
+			return
+		}
+		for i := range rows {
+			if _, err := rows[i].Answer(); err != nil {
+				t.Fatal(err)
 			}
 		}
 	})
 }
 
-func ExampleSystem_Allow() {
-	s := overcommit.System{Mode: overcommit.Never, Ratio: 50, MemTotal: 8 << 20}
-	fmt.Println(s.Allow(&overcommit.Request{Bytes: 3 << 30, SysAdmin: true}))
-	fmt.Println(s.Allow(&overcommit.Request{Bytes: 3 << 30, SysAdmin: true}))
+func BenchmarkCharge(b *testing.B) {
+	a, _ := New(machine(Never), 0)
+	for b.Loop() {
+		if err := a.Charge(1, Caller{TotalVM: 100}); err != nil {
+			b.Fatal(err)
+		}
+		_ = a.Uncharge(1)
+	}
+}
+
+func ExampleAccounting() {
+	a, _ := New(Config{RAMPages: 98160, HugetlbPages: 8192, SwapPages: 32767, Mode: Never, RatioPercent: 50,
+		AdminReserveKB: 8192, UserReserveKB: 11750}, 1532)
+	err := a.Request(Kind{}, 312164352, Caller{TotalVM: 249, SysAdmin: true})
+	var refusal *Error
+	fmt.Println(errors.As(err, &refusal), err)
+	fmt.Println(a.Request(Kind{}, 312160256, Caller{TotalVM: 249, SysAdmin: true}))
+	fmt.Print(a.Meminfo())
 	// Output:
+	// true overcommit: 76212 pages, 1532 committed, mode never: ENOMEM
 	// <nil>
-	// overcommit: ENOMEM: 786432 pages asked for, 1048576 pages allowed
+	// CommitLimit:      311004 kB
+	// Committed_AS:     310972 kB
 }

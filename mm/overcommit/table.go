@@ -5,213 +5,208 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// Row is a row of a table of requests: what the machine was like, what was
-// asked for, and what the kernel did.
+// Row is a line of a table of requests.
 type Row struct {
-	Line    int
-	System  System
-	Request Request
-	Note    string
-	// What the kernel did: CommitLimit and Committed_AS after it in kB.
-	Allowed     bool
-	Errno       int
-	CommitLimit uint64
-	After       uint64
+	// Line is its line, from 1.
+	Line   int
+	Config Config
+	// CommittedPages is Committed_AS before.
+	CommittedPages int64
+	Who            Caller
+	KindName       string
+	Kind           Kind
+	Bytes          int64
+	// Want is what a kernel did, if the table tells.
+	Want *Answer
+	// LimitKB is the kernel's CommitLimit, in kB; -1 if the table does not tell.
+	LimitKB int64
 }
 
-// TableError says where a table cannot be read.
+// Answer is what comes of a request.
+type Answer struct {
+	Allowed bool `json:"allowed"`
+	// Errno is 0 or the error's number.
+	Errno int `json:"errno"`
+	// CommittedKB is Committed_AS after, in kB; -1 if not told.
+	CommittedKB int64 `json:"committed_as_after_kb"`
+}
+
+// TableError says what is wrong with a table.
 type TableError struct {
-	File  string
-	Line  int
-	Found string
-	Want  string
+	File        string
+	Line        int
+	Found, Want string
+	// Errno is what the kernel would have said to such a value.
+	Errno string
 }
 
-// Error names file and line, what was found and what was expected.
 func (e *TableError) Error() string {
-	return fmt.Sprintf("%s:%d: found %q, expected %s", e.File, e.Line, e.Found, e.Want)
+	return fmt.Sprintf("overcommit: %s:%d: found %q, want %s (%s)", e.File, e.Line, e.Found, e.Want, e.Errno)
 }
 
+// Bounds of a table.
 const (
+	maxLine = 1 << 12
 	maxRows = 1 << 20
-	maxLine = 64 << 10
 )
 
-// required are the columns that a table must have.
-var required = []string{"mode", "kind", "request_bytes", "allowed", "mem_total_kb"}
+// columns that a table needs; the others are optional.
+var columns = []string{"mode", "mem_total_kb", "kind", "request_bytes"}
 
-// ReadTable reads a table: lines of columns between tabs, the first with their
-// names. Columns that are not known are passed over.
-func ReadTable(r io.Reader, file string) ([]Row, error) {
+// ReadTable reads a table of requests: tab-separated, with a heading that names
+// the columns mode, ratio, kbytes, admin_reserve_kb, user_reserve_kb,
+// hugepages_2M, cap_sys_admin, mem_total_kb, swap_total_kb, commit_limit_kb,
+// committed_as_kb, total_vm_pages, kind, request_bytes, and what the kernel did:
+// allowed (yes or no), errno, committed_as_after_kb. Others are passed over.
+// Errors are [TableError] or the reader's.
+func ReadTable(file string, r io.Reader) ([]Row, error) {
 	s := bufio.NewScanner(r)
-	s.Buffer(make([]byte, 4096), maxLine)
-	var columns []string
+	s.Buffer(make([]byte, 0, maxLine), maxLine)
+	var head []string
 	var out []Row
-	n := 0
+	line := 0
 	for s.Scan() {
-		n++
-		line := strings.TrimRight(s.Text(), "\r")
+		line++
+		fields := strings.Split(strings.TrimRight(s.Text(), "\r\n"), "\t")
 		switch {
-		case columns == nil:
-			columns = strings.Split(line, "\t")
-			for _, name := range required {
-				if !strings.Contains("\t"+line+"\t", "\t"+name+"\t") {
-					return nil, &TableError{file, n, line, "a column " + name}
+		case head == nil:
+			head = fields
+			for _, c := range columns {
+				if !slices.Contains(head, c) {
+					return nil, &TableError{file, line, clip(s.Text()), "a heading with the column " + c, "EINVAL"}
 				}
 			}
-		case line == "":
-		case len(out) == maxRows:
-			return nil, &TableError{file, n, "one more row", strconv.Itoa(maxRows) + " at most"}
-		default:
-			row, err := readRow(columns, line, file, n)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, row)
+			continue
+		case len(fields) == 1 && fields[0] == "":
+			continue
+		case len(out) >= maxRows:
+			return nil, &TableError{file, line, "another row", fmt.Sprintf("at most %d rows", maxRows), "E2BIG"}
+		}
+		p := rowParser{file: file, line: line, head: head, fields: fields}
+		row := p.row()
+		if p.err != nil {
+			return nil, p.err
+		}
+		out = append(out, row)
+	}
+	if errors.Is(s.Err(), bufio.ErrTooLong) {
+		return nil, &TableError{file, line + 1, "a longer line", fmt.Sprintf("at most %d bytes", maxLine), "E2BIG"}
+	}
+	if s.Err() == nil && head == nil {
+		return nil, &TableError{file, 1, "", "a heading", "EINVAL"}
+	}
+	return out, s.Err()
+}
+
+func clip(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "..."
+	}
+	return s
+}
+
+// rowParser reads one row; it keeps the first error.
+type rowParser struct {
+	file   string
+	line   int
+	head   []string
+	fields []string
+	err    error
+}
+
+func (p *rowParser) fail(found, want string) {
+	if p.err == nil {
+		p.err = &TableError{p.file, p.line, clip(found), want, "EINVAL"}
+	}
+}
+
+// text is a column's field; ok is false if there is no such column.
+func (p *rowParser) text(column string) (s string, ok bool) {
+	i := slices.Index(p.head, column)
+	if i < 0 || i >= len(p.fields) {
+		return "", false
+	}
+	return p.fields[i], true
+}
+
+// number reads a column, or gives a value for a missing one.
+func (p *rowParser) number(column string, missing int64) int64 {
+	s, ok := p.text(column)
+	if !ok {
+		return missing
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		p.fail(s, "a number from 0 for "+column)
+		return 0
+	}
+	return n
+}
+
+func (p *rowParser) row() Row {
+	if len(p.fields) != len(p.head) {
+		p.fail(strings.Join(p.fields, " "), fmt.Sprintf("%d columns", len(p.head)))
+		return Row{}
+	}
+	r := Row{Line: p.line, LimitKB: p.number("commit_limit_kb", -1), CommittedPages: p.number("committed_as_kb", 0) / 4,
+		Who:   Caller{TotalVM: p.number("total_vm_pages", 0), SysAdmin: p.number("cap_sys_admin", 1) != 0},
+		Bytes: p.number("request_bytes", 0)}
+	r.Config = Config{RAMPages: p.number("mem_total_kb", 0) / 4, SwapPages: p.number("swap_total_kb", 0) / 4,
+		HugetlbPages: min(p.number("hugepages_2M", 0), maxPages>>20) * 512, Mode: Mode(min(p.number("mode", 0), 255)),
+		RatioPercent: p.number("ratio", 50), Kbytes: p.number("kbytes", 0),
+		AdminReserveKB: p.number("admin_reserve_kb", 8192), UserReserveKB: p.number("user_reserve_kb", 131072)}
+	if _, err := New(r.Config, r.CommittedPages); p.err == nil && err != nil {
+		p.fail(err.Error(), "values that the kernel takes")
+	}
+	r.KindName, _ = p.text("kind")
+	var err error
+	if r.Kind, err = ParseKind(r.KindName); err != nil {
+		p.fail(r.KindName, "a kind of request")
+	}
+	if r.Bytes == 0 {
+		p.fail("0", "a request of at least a byte")
+	}
+	r.Want = p.want()
+	return r
+}
+
+// want reads what the kernel did.
+func (p *rowParser) want() *Answer {
+	s, ok := p.text("allowed")
+	if !ok {
+		return nil
+	}
+	if s != "yes" && s != "no" {
+		p.fail(s, "yes or no")
+	}
+	return &Answer{Allowed: s == "yes", Errno: int(p.number("errno", 0)), CommittedKB: p.number("committed_as_after_kb", -1)}
+}
+
+// Answer lets the model answer the row's request.
+func (r *Row) Answer() (Answer, error) {
+	a, err := New(r.Config, r.CommittedPages)
+	if err != nil {
+		return Answer{}, err
+	}
+	err = a.Request(r.Kind, r.Bytes, r.Who)
+	out := Answer{Allowed: err == nil}
+	var refusal *Error
+	if errors.As(err, &refusal) {
+		out.Errno = refusal.Number()
+		if r.Kind.Call == Mremap && r.CommittedPages >= r.Kind.From {
+			// The table's program unmaps what it could not grow before it
+			// looks at Committed_AS.
+			err = a.Uncharge(r.Kind.From)
 		}
 	}
-	if err := s.Err(); err != nil {
-		if errors.Is(err, bufio.ErrTooLong) {
-			return nil, &TableError{file, n + 1, "a longer line", "at most 64 KiB"}
-		}
-		return nil, err
-	}
-	if columns == nil {
-		return nil, &TableError{file, 1, "", "the names of the columns"}
+	out.CommittedKB = a.Committed() * r.Config.pageSize() >> 10
+	if err != nil && refusal == nil {
+		return out, err
 	}
 	return out, nil
-}
-
-func readRow(columns []string, line, file string, n int) (Row, error) {
-	cells := strings.Split(line, "\t")
-	row := Row{Line: n}
-	for i, name := range columns {
-		if i >= len(cells) {
-			break
-		}
-		if err := row.set(name, cells[i]); err != nil {
-			return row, &TableError{file, n, cells[i], err.Error() + " in column " + name}
-		}
-	}
-	return row, nil
-}
-
-var (
-	errKind    = errors.New("a kind of request that is known")
-	errAllowed = errors.New("yes or no")
-	errMode    = errors.New("0, 1 or 2")
-	errNumber  = errors.New("a number")
-)
-
-// set reads a cell by the name of its column.
-func (r *Row) set(column, cell string) error {
-	switch column {
-	case "kind":
-		k, ok := KindByName(cell)
-		if !ok {
-			return errKind
-		}
-		r.Request.Kind = k
-		if k == Grow {
-			r.Request.From = PageSize
-		}
-		return nil
-	case "allowed":
-		r.Allowed = cell == "yes"
-		if cell != "yes" && cell != "no" {
-			return errAllowed
-		}
-		return nil
-	case "note":
-		r.Note = cell
-		return nil
-	}
-	field := r.number(column)
-	if field == nil {
-		return nil
-	}
-	v, err := strconv.ParseUint(cell, 10, 63)
-	if err != nil {
-		return errNumber
-	}
-	*field = v
-	return r.settle(column, v)
-}
-
-// number is the field of a column of numbers, nil if it is not known.
-func (r *Row) number(column string) *uint64 {
-	var other uint64
-	switch column {
-	case "ratio":
-		return &r.System.Ratio
-	case "kbytes":
-		return &r.System.KBytes
-	case "admin_reserve_kb":
-		return &r.System.AdminReserve
-	case "user_reserve_kb":
-		return &r.System.UserReserve
-	case "mem_total_kb":
-		return &r.System.MemTotal
-	case "swap_total_kb":
-		return &r.System.SwapTotal
-	case "committed_as_kb":
-		return &r.System.Committed
-	case "commit_limit_kb":
-		return &r.CommitLimit
-	case "committed_as_after_kb":
-		return &r.After
-	case "total_vm_pages":
-		return &r.Request.TotalVM
-	case "request_bytes":
-		return &r.Request.Bytes
-	case "mode", "hugepages_2M", "cap_sys_admin", "errno":
-		return &other
-	}
-	return nil
-}
-
-// settle takes over the numbers that are no plain fields.
-func (r *Row) settle(column string, v uint64) error {
-	switch column {
-	case "mode":
-		if v > 2 {
-			return errMode
-		}
-		r.System.Mode = Mode(v)
-	case "hugepages_2M":
-		r.System.HugeTLB = v * 2048
-	case "cap_sys_admin":
-		r.Request.SysAdmin = v != 0
-	case "errno":
-		r.Errno = int(v)
-	}
-	return nil
-}
-
-// Verdict is what the model says to a row.
-type Verdict struct {
-	Allowed     bool
-	Errno       int
-	CommitLimit uint64 // kB
-	After       uint64 // Committed_AS after the request, kB
-}
-
-// Judge gives the model's verdict.
-func (r *Row) Judge() Verdict {
-	s := r.System
-	v := Verdict{Allowed: true, CommitLimit: s.Limit() * 4}
-	if err := s.Allow(&r.Request); err != nil {
-		v.Allowed, v.Errno = false, 12
-	}
-	v.After = s.Committed
-	if r.Request.Kind == Grow && !v.Allowed {
-		// The program that made the tables unmaps the old mapping before it
-		// reads Committed_AS.
-		v.After -= min(v.After, pages(r.Request.From)*(PageSize/1024))
-	}
-	return v
 }

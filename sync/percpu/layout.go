@@ -1,6 +1,9 @@
 package percpu
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // pageSize is the page size in bytes.
 const pageSize = 4096
@@ -42,7 +45,7 @@ func roundUp(n, to int) int { return (n + to - 1) / to * to }
 // unitsPerAlloc puts as many units into an allocation as waste few: at most a third
 // of the CPUs' number.
 func unitsPerAlloc(alloc, most, total int, cpus []int) int {
-	best, last := 1, 1<<62
+	best, last := 1, math.MaxInt
 	for upa := most; upa > 0; upa-- {
 		if alloc%upa != 0 || alloc/upa%pageSize != 0 {
 			continue
