@@ -140,7 +140,7 @@ func TestBulk(t *testing.T) {
 		require.Equal(t, uint64(50), a.Zone(0).FreePages(), "from DMA32")
 		require.Equal(t, 13, bulk(GFPKernel, 13))
 		require.Equal(t, uint64(9), a.Zone(1).FreePages())
-		require.Equal(t, 1, bulk(GFPKernel, 60), "node 1 is not asked")
+		require.Equal(t, 1, bulk(GFPKernel, 45), "node 1 is not asked")
 		require.NoError(t, a.Check())
 	}
 }
