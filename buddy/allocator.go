@@ -351,13 +351,13 @@ func (a *Allocator) BlockType(pfn PFN) (mt MigrateType, ok bool) {
 
 // SetBlockType sets the migrate type of the pageblock a page frame is in
 // without moving its free pages: set_pageblock_migratetype, as boot and hotplug
-// use it.
+// use it. Isolation is [Allocator.IsolateBlock]'s matter.
 func (a *Allocator) SetBlockType(pfn PFN, mt MigrateType) error {
 	if a.zoneOf(uint64(pfn)) == nil {
 		return a.pageError(pfn, 0, ErrOutside)
 	}
-	if mt >= NumMigrateTypes || mt == CMA && !a.cma {
-		return fmt.Errorf("buddy: pageblock of PFN %d: no migrate type %v on this machine", pfn, mt)
+	if mt >= Isolate || mt == CMA && !a.cma {
+		return &RangeError{Start: pfn, End: pfn + 1, PFN: pfn, Reason: fmt.Sprintf("cannot get the type %v", mt), Err: ErrNoList}
 	}
 	a.setBlockType(uint32(pfn), mt)
 	return nil

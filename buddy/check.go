@@ -67,6 +67,15 @@ func (a *Allocator) checkZone(z *Zone) error {
 			return bad("counted %d free highatomic pages, lists have %d", z.freeHighatomic, highatomic)
 		}
 	}
+	isolated := 0
+	for b, t := range a.blockTypes {
+		if a.blockZone[b] == z.index && MigrateType(t) == Isolate {
+			isolated++
+		}
+	}
+	if isolated != z.isolatedBlocks {
+		return bad("counted %d isolated pageblocks, there are %d", z.isolatedBlocks, isolated)
+	}
 	return a.checkPCPs(z, bad)
 }
 

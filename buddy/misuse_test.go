@@ -119,6 +119,9 @@ func TestMisuse(t *testing.T) {
 		{"release again", func(a *Allocator) error { return a.Release(100, 140) }, ErrDoubleFree},
 		{"release what is in use", func(a *Allocator) error { return a.Release(1, 3) }, ErrDoubleFree},
 		{"make CMA without CMA", func(a *Allocator) error { return a.MakeCMA(160, 192) }, ErrBusy},
+		{"type unknown", func(a *Allocator) error { return a.SetBlockType(64, NumMigrateTypes) }, ErrNoList},
+		{"type CMA without CMA", func(a *Allocator) error { return a.SetBlockType(64, CMA) }, ErrNoList},
+		{"isolation by type", func(a *Allocator) error { return a.SetBlockType(64, Isolate) }, ErrNoList},
 		{"type of a page outside", func(a *Allocator) error { return a.SetBlockType(200, Movable) }, ErrOutside},
 
 		{"isolate a page in use", func(a *Allocator) error { _, err := a.IsolateFreePage(0, 4); return err }, ErrNotFree},
