@@ -10,6 +10,7 @@ const (
 	slobUnit   = 2
 	slobUnits  = pageSize / slobUnit
 	slobAlign  = 8 // ARCH_KMALLOC_MINALIGN of x86_64
+	slobStep   = slobAlign / slobUnit
 	slobMedium = 256
 	slobLarge  = 1024
 )
@@ -23,7 +24,7 @@ type slobPage struct {
 	free   []slobRun // ascending
 	units  int       // free ones
 	list   int8      // that it is in; -1: full, in none
-	inUse  map[uint16]uint16
+	blocks [slobUnits / slobStep]uint16 // units of the block that begins at each step, 0: none
 	unused bool
 }
 
@@ -133,7 +134,7 @@ func (s *slob) newPage(cpu int) (int32, error) {
 		s.all = append(s.all, slobPage{})
 	}
 	p := &s.all[i]
-	*p = slobPage{pfn: pfnOf(addr), free: append(p.free[:0], slobRun{0, slobUnits}), units: slobUnits, inUse: map[uint16]uint16{}}
+	*p = slobPage{pfn: pfnOf(addr), free: append(p.free[:0], slobRun{0, slobUnits}), units: slobUnits}
 	s.of[p.pfn] = i
 	return i, nil
 }
@@ -141,7 +142,7 @@ func (s *slob) newPage(cpu int) (int32, error) {
 // object notes a block and gives the address behind its header.
 func (s *slob) object(i int32, at, units uint16) uint64 {
 	p := &s.all[i]
-	p.inUse[at] = units
+	p.blocks[at/slobStep] = units
 	return directMap + uint64(p.pfn)<<pageShift + uint64(at)*slobUnit + slobAlign
 }
 
@@ -155,7 +156,8 @@ func (p *slobPage) take(units uint16, align uint64) (at uint16, ok bool) {
 		if at+units > r.at+r.units {
 			continue
 		}
-		var left []slobRun
+		var buf [2]slobRun
+		left := buf[:0]
 		if at > r.at {
 			left = append(left, slobRun{r.at, at - r.at})
 		}
@@ -186,7 +188,7 @@ func (s *slob) Free(cpu int, addr uint64) error {
 		return &FreeError{Allocator: "slob", Addr: addr, Twice: true}
 	}
 	s.stats.Locks++
-	delete(p.inUse, at)
+	p.blocks[at/slobStep] = 0
 	if p.units+int(units) == slobUnits {
 		if p.list >= 0 {
 			s.lists[p.list] = remove(s.lists[p.list], i)
@@ -218,7 +220,7 @@ func (s *slob) find(addr uint64) (i int32, at, units uint16, ok bool) {
 		return 0, 0, 0, false
 	}
 	at = uint16((off - slobAlign) / slobUnit)
-	return i, at, s.all[i].inUse[at], true
+	return i, at, s.all[i].blocks[at/slobStep], true
 }
 
 // give joins a block with its free neighbours.
@@ -280,8 +282,8 @@ func (s *slob) Check() error {
 			}
 			free += int(r.units)
 		}
-		for at, units := range p.inUse {
-			if !mark(at, units) {
+		for n, units := range p.blocks {
+			if !mark(uint16(n)*slobStep, units) {
 				return broken("a block overlaps another")
 			}
 			used += int(units)
