@@ -262,7 +262,8 @@ func (t *tcmalloc) Check() error {
 	for cpu := range t.threads {
 		for k := range t.threads[cpu] {
 			l := &t.threads[cpu][k]
-			if len(l.objects) > l.max || l.max < 1 {
+			// A limit that was lowered holds for the next free.
+			if len(l.objects) > l.max+tcBatch(t.classes[k].size) || l.max < 1 {
 				return &CheckError{t.name, "a thread's list is too long"}
 			}
 			for _, addr := range l.objects {
