@@ -21,9 +21,9 @@ type slobRun struct{ at, units uint16 }
 // slobPage is a page of SLOB's.
 type slobPage struct {
 	pfn    buddy.PFN
-	free   []slobRun // ascending
-	units  int       // free ones
-	list   int8      // that it is in; -1: full, in none
+	free   []slobRun                    // ascending
+	units  int                          // free ones
+	list   int8                         // that it is in; -1: full, in none
 	blocks [slobUnits / slobStep]uint16 // units of the block that begins at each step, 0: none
 	unused bool
 }
