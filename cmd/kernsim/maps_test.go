@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -23,6 +25,11 @@ func TestMapsCommand(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(out), &rows))
 	require.Len(t, rows, 5)
 	assert.True(t, rows[1].Hole)
+	if _, err := os.Stat("/proc/self/maps"); err == nil {
+		code, out, errs = runKernsim(t, "maps", "--scale", strconv.Itoa(os.Getpid()))
+		require.Zero(t, code, errs)
+		assert.Contains(t, out, "[stack]")
+	}
 	for _, bad := range []string{"nowhere", writeFile(t, "x", "hello"), writeFile(t, "y", "")} {
 		code, _, errs := runKernsim(t, "maps", bad)
 		assert.Equal(t, 2, code)
