@@ -180,7 +180,13 @@ func (b *base) start(a Agent, op Op) error {
 		return fmt.Errorf("%w: %v by CPU %d level %d", ErrBusy, op, a.CPU(), a.Level())
 	}
 	g := &b.agents[a]
-	want := map[Op]holder{Release: heldWrite, ReleaseRead: heldRead}[op]
+	want := notHeld
+	switch op {
+	case Release:
+		want = heldWrite
+	case ReleaseRead:
+		want = heldRead
+	}
 	switch {
 	case want != notHeld && g.hold != want:
 		return ErrNotHeld
