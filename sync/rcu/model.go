@@ -46,6 +46,7 @@ type Model struct {
 	events uint64
 	// forced counts the scans for quiescent states in this grace period.
 	forced int
+	exp    expedited
 }
 
 // treeNode is an rcu_node: which of its children it still waits for.
@@ -204,6 +205,7 @@ func (m *Model) leaves() []treeNode { return m.levels[len(m.levels)-1] }
 // preempt queues a reader at its CPU's leaf. The running grace period waits for it
 // if it waits for the CPU.
 func (m *Model) preempt(cpu, task int) {
+	m.expeditedPreempt(cpu, task)
 	leaf := cpu / m.cfg.Fanout
 	t := &m.tasks[task]
 	t.leaf = leaf
@@ -235,6 +237,9 @@ func (m *Model) ReadUnlock(cpu, task int) error {
 		return ErrUnlock
 	}
 	t.depth--
+	if t.depth == 0 {
+		m.expeditedLeave(cpu, task)
+	}
 	if t.depth > 0 || t.leaf < 0 {
 		return nil
 	}
