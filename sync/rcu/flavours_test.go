@@ -76,15 +76,24 @@ func TestSRCU(t *testing.T) {
 		type reader struct{ cpu, column, id int }
 		var inside []reader
 		wanted := map[int64][]int{}
-		n := 0
+		n, saw := 0, -1
 		for range rapid.IntRange(1, 100).Draw(t, "events") {
 			cpu := rapid.IntRange(0, 2).Draw(t, "cpu")
-			switch rapid.IntRange(0, 3).Draw(t, "event") {
+			switch rapid.IntRange(0, 4).Draw(t, "event") {
 			case 0:
 				column, err := s.ReadLock(cpu)
 				require.NoError(t, err)
 				n++
 				inside = append(inside, reader{cpu, column, n})
+			case 4:
+				if saw < 0 {
+					saw = s.Index()
+					break
+				}
+				require.NoError(t, s.Count(cpu, saw)) // late
+				n++
+				inside = append(inside, reader{cpu, saw, n})
+				saw = -1
 			case 1:
 				if len(inside) > 0 {
 					i := rapid.IntRange(0, len(inside)-1).Draw(t, "reader")
@@ -127,6 +136,7 @@ func TestSRCU(t *testing.T) {
 	s := NewSRCU(1)
 	require.ErrorIs(t, s.ReadUnlock(0, 0), ErrColumn)
 	require.ErrorIs(t, s.ReadUnlock(0, 2), ErrColumn)
+	require.ErrorIs(t, s.Count(0, 2), ErrColumn)
 	_, err := s.ReadLock(4)
 	require.ErrorIs(t, err, ErrNotRunning)
 	require.False(t, s.Step(false))

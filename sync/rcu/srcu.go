@@ -37,11 +37,21 @@ func NewSRCU(cpus int) *SRCU {
 // ReadLock enters a reader on a CPU and returns the column, which ReadUnlock needs
 // (srcu_read_lock).
 func (s *SRCU) ReadLock(cpu int) (int, error) {
-	if cpu < 0 || cpu >= len(s.locks) {
-		return 0, ErrNotRunning
+	column := s.Index()
+	return column, s.Count(cpu, column)
+}
+
+// Count is the second half of ReadLock, after [SRCU.Index]: the reader counts in the
+// column that it saw, which may no longer be the one in use.
+func (s *SRCU) Count(cpu, column int) error {
+	switch {
+	case cpu < 0 || cpu >= len(s.locks):
+		return ErrNotRunning
+	case column&^1 != 0:
+		return ErrColumn
 	}
-	s.locks[cpu][s.idx]++
-	return s.idx, nil
+	s.locks[cpu][column]++
+	return nil
 }
 
 // ReadUnlock leaves a reader, on whatever CPU it is by now (srcu_read_unlock). More
