@@ -106,7 +106,7 @@ func TestSRCU(t *testing.T) {
 					wanted[c] = append(wanted[c], r.id)
 				}
 			case 3:
-				s.Step(true)
+				s.Step(rapid.Bool().Draw(t, "again"))
 			}
 			for c, ids := range wanted {
 				if s.Done(c) {
