@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -92,4 +93,16 @@ func TestExploreCommand(t *testing.T) {
 	code, out, _ = command("explore", "--list")
 	require.Equal(t, exitExact, code)
 	require.Contains(t, out, "peterson-without-barrier")
+}
+
+func TestPlotContention(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.csv")
+	code, out, stderr := command("plot", "contention", "mutex", "-o", file)
+	require.Equal(t, exitExact, code, out+stderr)
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, contentionTasks+1, strings.Count(strings.TrimSpace(string(data)), "\n")+1)
+	code, _, stderr = command("plot", "contention", "spinlock", "-o", file)
+	require.Equal(t, exitUnusable, code)
+	require.Contains(t, stderr, `no lock "spinlock"`)
 }

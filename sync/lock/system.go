@@ -217,3 +217,12 @@ func (s *System) setNormal(t TaskID, prio int32) error {
 	s.adjustPI(t, nil)
 	return nil
 }
+
+// Donor is the task whose priority a task runs with because it holds an rt_mutex that
+// it waits for, None if it runs with its own.
+func (s *System) Donor(t TaskID) TaskID {
+	if k := &s.tasks[t]; k.piTop != None && k.prio < k.normal {
+		return k.piTop
+	}
+	return None
+}
