@@ -8,7 +8,7 @@
 //	allocate pages as Linux would, see its free lists       buddy
 //	allocate objects, look at caches, find misuse           slab
 //	know whom the OOM killer kills, what overcommit allows  mm/oom, mm/overcommit
-//	run tasks under CFS or EEVDF                            sched, sched/rtapp
+//	run tasks under CFS or EEVDF                            sched, sched/rtapp, sched/recorded
 //	check the order of locks                                sync/lockdep
 //	see who waits for a lock and who is boosted             sync/lock
 //	ask whether a memory barrier is missing                 sync/lkmm

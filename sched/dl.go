@@ -135,7 +135,9 @@ func (m *Machine) dlOverflow(rq *runQueue, t TaskID) bool {
 // its deadline and gets what its density allows.
 func (m *Machine) dlUpdate(rq *runQueue, t TaskID) {
 	d := &m.tasks[t].dl
-	late := before(d.deadline, rq.clock)
+	// A task without a deadline so far is late also at time 0, where a
+	// simulation starts and no kernel's clock stands.
+	late := d.deadline == 0 || before(d.deadline, rq.clock)
 	if !late && !m.dlOverflow(rq, t) {
 		return
 	}

@@ -78,6 +78,8 @@ type Sim struct {
 	sink   func(*SimEvent)
 	event  SimEvent
 	failed error
+	// inTimer: a timer's interrupt is waking a task.
+	inTimer bool
 }
 
 // simTask is what a simulation knows of a task besides the scheduler.
@@ -297,7 +299,9 @@ func (s *Sim) handle(e *simTimer) {
 		s.timerTick(CPU(e.id))
 	case simWake:
 		if t := TaskID(e.id); e.gen == s.tasks[t].wakeGen {
+			s.inTimer = true
 			s.wake(t, s.m.tasks[t].cpu)
+			s.inTimer = false
 		}
 	case simStart:
 		s.startTask(TaskID(e.id), false)

@@ -13,6 +13,7 @@ type SimEvent struct {
 	State State  // switch: what the previous task goes into, StateRunning if it stays runnable
 	Prev  bool   // switch: the previous task was preempted
 	Value uint64 // runs: ns since it was woken
+	IRQ   bool   // waking, wakeup: a timer's interrupt did it, not the task that runs
 }
 
 // SimEventKind is the kind of a [SimEvent].
@@ -37,7 +38,7 @@ func (s *Sim) emit(e SimEvent) {
 	if s.sink == nil {
 		return
 	}
-	e.Time = s.now
+	e.Time, e.IRQ = s.now, s.inTimer
 	s.event = e
 	s.sink(&s.event)
 }

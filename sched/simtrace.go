@@ -11,11 +11,16 @@ import (
 // sched_migrate_task and sched_process_fork. It takes the place of the
 // simulation's watcher; then, if not nil, is told all the same. The first error
 // of the writer stops the simulation.
-func (s *Sim) TraceTo(w *trace.Writer, then func(*SimEvent)) {
+func (s *Sim) TraceTo(w *trace.Writer, then func(*SimEvent)) { s.TraceEvents(w.Write, then) }
+
+// TraceEvents is TraceTo for those who want the events themselves, with times to
+// the nanosecond. An event is valid only during the call of f; f's first error
+// stops the simulation.
+func (s *Sim) TraceEvents(f func(*trace.Event) error, then func(*SimEvent)) {
 	var ev trace.Event
 	s.Watch(func(e *SimEvent) {
 		if s.traceEvent(&ev, e) {
-			s.fail(w.Write(&ev))
+			s.fail(f(&ev))
 		}
 		if then != nil {
 			then(e)
@@ -23,13 +28,23 @@ func (s *Sim) TraceTo(w *trace.Writer, then func(*SimEvent)) {
 	})
 }
 
+// The latency columns: interrupts are off, a run queue is locked; inIRQ: in a
+// timer's interrupt.
+var (
+	inTask = trace.FlagsOf("d..2.")
+	inIRQ  = trace.FlagsOf("d.h2.")
+)
+
 // traceEvent fills in a trace event; it says false for what is no tracepoint.
 func (s *Sim) traceEvent(ev *trace.Event, e *SimEvent) bool {
 	curr := s.k.Running(e.CPU)
 	if e.Kind == SimSwitch {
 		curr = e.Task
 	}
-	*ev = trace.Event{Time: e.Time, CPU: int32(e.CPU), PID: s.pid(curr), TGID: -1, Comm: s.commOf(curr), Flags: trace.FlagsOf("d..2."), Form: trace.FormTracefs}
+	*ev = trace.Event{Time: e.Time, CPU: int32(e.CPU), PID: s.pid(curr), TGID: -1, Comm: s.commOf(curr), Flags: inTask, Form: trace.FormTracefs}
+	if e.IRQ {
+		ev.Flags = inIRQ
+	}
 	t := &s.m.tasks[e.Task]
 	ev.Sched = trace.Sched{Comm: s.commOf(e.Task), PID: s.pid(e.Task), Prio: int32(t.prio), TargetCPU: int32(e.To), OrigCPU: int32(e.From), DestCPU: int32(e.To)}
 	switch e.Kind {

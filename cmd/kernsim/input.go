@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
+	"github.com/kernsim/kernsim/trace"
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/klauspost/compress/zstd"
@@ -80,4 +82,18 @@ func readInput(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return text, nil
+}
+
+// openTrace opens trace text, whatever its compression; "-" is the standard
+// input.
+func openTrace(name string) (*trace.Reader, func() error, error) {
+	in, size, done, err := openInput(os.Stdin, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := trace.NewReader(io.NewSectionReader(in, 0, size), name)
+	if err != nil {
+		return nil, nil, errors.Join(err, done())
+	}
+	return r, done, nil
 }

@@ -26,7 +26,7 @@ var preemptModels = map[string]sched.Preempt{"none": sched.PreemptNone, "volunta
 	"lazy": sched.PreemptLazy, "rt": sched.PreemptRT}
 
 type schedFlags struct {
-	json                            bool
+	json, fromTrace                 bool
 	cpus, hz, llc, smt              int
 	kernel, preempt, trace, gantt   string
 	seed                            uint64
@@ -42,16 +42,28 @@ func newSchedCommand() *cobra.Command {
 machine, and prints what each got: CPU time, waits, latencies, switches. The
 same file and flags give the same result, always.
 
+With --from-trace the file is a trace of sched_switch and sched_waking events:
+what each task computed, whom it woke and how long it slept runs again under
+the simulated scheduler, and is shown beside what the trace's kernel did. --kernel
+then takes several, with commas.
+
 Exit code 0: done. 2: the workload cannot be read or run.`,
 		Example: `  kernsim sched examples/sched/desktop.json
   kernsim sched --kernel 6.12 --cpus 4 --gantt gantt.svg examples/sched/desktop.json
-  kernsim sched --trace trace.txt --duration 100ms examples/sched/desktop.json && kernsim schedtop trace.txt`,
+  kernsim sched --trace trace.txt --duration 100ms examples/sched/desktop.json && kernsim schedtop trace.txt
+  kernsim sched --from-trace --kernel 6.1,6.12 trace.txt    # what would EEVDF have done?`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return runSched(cmd, &f, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.fromTrace {
+				return runWhatIf(cmd, &f, args[0])
+			}
+			return runSched(cmd, &f, args[0])
+		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&f.json, "json", false, "print the tasks as a JSON array")
-	flags.IntVar(&f.cpus, "cpus", 1, "number of CPUs")
+	flags.BoolVar(&f.fromTrace, "from-trace", false, "the workload is a scheduler trace: run what its tasks did")
+	flags.IntVar(&f.cpus, "cpus", 1, "number of CPUs; --from-trace: at least as many as the trace has")
 	flags.IntVar(&f.hz, "hz", 250, "timer ticks a second")
 	flags.IntVar(&f.llc, "llc", 0, "CPUs that share a cache; 0: all")
 	flags.IntVar(&f.smt, "smt", 0, "CPUs that share a core; 0: 1")
@@ -98,20 +110,20 @@ func runSched(cmd *cobra.Command, f *schedFlags, path string) error {
 	if err != nil {
 		return &inputError{err}
 	}
-	cfg, err := f.config(w)
+	cfg, err := f.config(f.kernel)
 	if err != nil {
 		return err
 	}
+	cfg.Specs = w.Specs
 	s, err := sched.NewSim(cfg)
 	if err != nil {
 		return &inputError{err}
 	}
-	ids, err := s.SpawnAll()
-	if err != nil {
+	if _, err := s.SpawnAll(); err != nil {
 		return &inputError{err}
 	}
 	until := f.until(w)
-	if err := f.simulate(s, ids, until); err != nil {
+	if err := f.simulate(s, until, nil); err != nil {
 		return err
 	}
 	rows := schedRows(s, until*uint64(cfg.CPUs))
@@ -138,17 +150,18 @@ func readWorkload(path string) (*rtapp.Workload, error) {
 	return rtapp.Read(file, path)
 }
 
-func (f *schedFlags) config(w *rtapp.Workload) (sched.SimConfig, error) {
-	i := slices.IndexFunc(schedProfiles, func(p sched.Profile) bool { return p.Name == f.kernel })
+// config is the machine that the flags describe, with one of their kernels.
+func (f *schedFlags) config(kernel string) (sched.SimConfig, error) {
+	i := slices.IndexFunc(schedProfiles, func(p sched.Profile) bool { return p.Name == kernel })
 	if i < 0 {
-		return sched.SimConfig{}, &usageError{fmt.Errorf("unknown kernel %q: want %s", f.kernel, strings.Join(schedKernels(), ", "))}
+		return sched.SimConfig{}, &usageError{fmt.Errorf("unknown kernel %q: want %s", kernel, strings.Join(schedKernels(), ", "))}
 	}
 	preempt, ok := preemptModels[f.preempt]
 	if !ok {
 		return sched.SimConfig{}, &usageError{fmt.Errorf("unknown preemption model %q: want none, voluntary, full, lazy or rt", f.preempt)}
 	}
 	return sched.SimConfig{Config: sched.Config{CPUs: f.cpus, Profile: schedProfiles[i], HZ: f.hz}, Preempt: preempt, Seed: f.seed,
-		Topology: sched.Topology{SMT: f.smt, LLC: f.llc}, Specs: w.Specs}, nil
+		Topology: sched.Topology{SMT: f.smt, LLC: f.llc}}, nil
 }
 
 func (f *schedFlags) until(w *rtapp.Workload) uint64 {
@@ -161,15 +174,21 @@ func (f *schedFlags) until(w *rtapp.Workload) uint64 {
 	return uint64(time.Second)
 }
 
-// simulate runs the simulation and writes what the flags ask for.
-func (f *schedFlags) simulate(s *sched.Sim, ids []sched.TaskID, until uint64) (err error) {
+// simulate runs the simulation and writes what the flags ask for; watch, if
+// not nil, sees the events.
+func (f *schedFlags) simulate(s *sched.Sim, until uint64, watch func(*sched.SimEvent)) (err error) {
 	var gantt *viz.Gantt
-	var watch func(*sched.SimEvent)
 	if f.gantt != "" {
 		gantt = viz.NewGantt(s, uint64(f.ganttFrom), min(uint64(f.ganttUntil), until))
-		watch = gantt.Watch
-		s.Watch(watch)
+		others := watch
+		watch = func(e *sched.SimEvent) {
+			gantt.Watch(e)
+			if others != nil {
+				others(e)
+			}
+		}
 	}
+	s.Watch(watch)
 	if f.trace != "" {
 		file, err2 := os.Create(f.trace)
 		if err2 != nil {

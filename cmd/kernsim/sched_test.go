@@ -56,6 +56,38 @@ func TestSchedAndSchedtop(t *testing.T) {
 	require.Zero(t, code, errs)
 }
 
+// TestWhatIf runs what a real kernel's tasks did under two schedulers. Nothing
+// that was computed is lost, and the table begins with the trace's own figures.
+func TestWhatIf(t *testing.T) {
+	const trace = "../../captures/data/sched-eevdf-nice-1cpu/trace.txt.zst"
+	code, out, errs := runKernsim(t, "sched", "--from-trace", "--json", "--kernel=6.1,6.12-debian", "--duration=60s", trace)
+	require.Zero(t, code, errs)
+	var rows []whatIfRow
+	require.NoError(t, json.Unmarshal([]byte(out), &rows))
+	require.Equal(t, "as recorded", rows[0].Scheduler)
+	tasks := rows[0].Tasks
+	require.Greater(t, tasks, 5)
+	for i := 0; i < len(rows); i += 3 {
+		recorded, cfs, eevdf := rows[i], rows[i+1], rows[i+2]
+		assert.Equal(t, recorded.Comm, cfs.Comm)
+		assert.Equal(t, "6.12-debian", eevdf.Scheduler)
+		// Whoever had more to do at the end gets a nanosecond for it.
+		for _, x := range []whatIfRow{cfs, eevdf} {
+			assert.Equal(t, recorded.Tasks, x.Tasks, x.Comm)
+			assert.GreaterOrEqual(t, x.Run, recorded.Run, x.Comm)
+			assert.LessOrEqual(t, x.Run, recorded.Run+uint64(tasks), x.Comm)
+		}
+	}
+	_, out, _ = runKernsim(t, "sched", "--from-trace", "--kernel=6.12", trace)
+	assert.Contains(t, out, "as recorded")
+	code, _, errs = runKernsim(t, "sched", "--from-trace", desktop)
+	assert.Equal(t, 2, code)
+	assert.Contains(t, errs, "desktop.json:1: found \"{\", expected an event")
+	code, _, errs = runKernsim(t, "sched", "--from-trace", "--kernel=6.1,6.12", "--gantt=x.svg", trace)
+	assert.Equal(t, 2, code)
+	assert.Contains(t, errs, "want one --kernel")
+}
+
 // traceDir puts a trace into a folder of its own.
 func traceDir(t *testing.T, file string) string {
 	t.Helper()

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/spf13/cobra"
 
 	"github.com/kernsim/kernsim/trace"
@@ -81,24 +79,11 @@ type schedtop struct {
 }
 
 func readSchedtop(path string) (*schedtop, error) {
-	f, err := os.Open(path)
+	r, done, err := openTrace(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	var in io.Reader = f
-	if strings.HasSuffix(path, ".zst") {
-		z, err := zstd.NewReader(f)
-		if err != nil {
-			return nil, err
-		}
-		defer z.Close()
-		in = z
-	}
-	r, err := trace.NewReader(in, path)
-	if err != nil {
-		return nil, err
-	}
+	defer done()
 	top := &schedtop{tasks: map[string]*topTask{}, cpus: map[int32]string{}}
 	var ev trace.Event
 	for {
