@@ -32,6 +32,8 @@ type Allocator struct {
 	// freed are the numbers of chunks that were given back.
 	freed []int
 	stats Stats
+	// scan is a copy of the slot that a search goes through.
+	scan []int
 }
 
 // Offset is a per-CPU variable: its place in every CPU's unit, in bytes. Chunk -1 is
@@ -195,7 +197,9 @@ func (a *Allocator) search(n, align int, atomic bool) (Offset, bool) {
 		first = a.freeSlot()
 	}
 	for slot := first; slot < len(a.slots); slot++ {
-		for _, i := range slices.Clone(a.slots[slot]) {
+		// A chunk that is put aside leaves the list.
+		a.scan = append(a.scan[:0], a.slots[slot]...)
+		for _, i := range a.scan {
 			c := a.chunks[i]
 			start := c.find(n, align, atomic)
 			if start < 0 {
