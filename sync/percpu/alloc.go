@@ -32,6 +32,8 @@ type Allocator struct {
 	// freed are the numbers of chunks that were given back.
 	freed []int
 	stats Stats
+	// empty counts the wholly free pages with memory of all chunks that are not isolated.
+	empty int
 	// scan is a copy of the slot that a search goes through.
 	scan []int
 }
@@ -64,9 +66,14 @@ func NewAllocator(l Layout, cpus int) *Allocator {
 // sizeSlot is the slot of an area of some bytes (__pcpu_size_to_slot).
 func sizeSlot(bytes int) int { return max(bits.Len(uint(bytes))-slotShift+2, 1) }
 
-// freeSlot is the slot of wholly free chunks. One below it is the kernel's own for
-// chunks whose memory it is about to take back.
-func (a *Allocator) freeSlot() int { return sizeSlot(a.layout.Unit) + 2 }
+// freeSlot is the slot of wholly free chunks, sidelined that of isolated ones, which
+// are looked at just before.
+func (a *Allocator) freeSlot() int  { return a.sidelined() + 1 }
+func (a *Allocator) sidelined() int { return sizeSlot(a.layout.Unit) + 1 }
+
+// Bounds of the number of wholly free pages with memory that are kept for requests that
+// may not sleep.
+const emptyHigh = 4
 
 func (a *Allocator) slotOf(c *chunk) int {
 	switch {
@@ -81,6 +88,8 @@ func (a *Allocator) slotOf(c *chunk) int {
 // add puts a chunk in.
 func (a *Allocator) add(c *chunk) {
 	c.slot = a.slotOf(c)
+	c.empty = c.emptyPages()
+	a.empty += c.empty
 	n := len(a.chunks)
 	if len(a.freed) > 0 {
 		n = a.freed[len(a.freed)-1]
@@ -111,6 +120,9 @@ func (a *Allocator) move(n, slot int, front bool) {
 // relocate moves a chunk whose largest area changed; before is the slot that it had
 // by its hints, whatever list it is in.
 func (a *Allocator) relocate(n, before int) {
+	if a.chunks[n].isolated {
+		return
+	}
 	if after := a.slotOf(a.chunks[n]); after != before {
 		a.move(n, after, before < after)
 	}
@@ -212,6 +224,7 @@ func (a *Allocator) search(n, align int, atomic bool) (Offset, bool) {
 			before := a.slotOf(c)
 			if at := c.take(n, align, start); at >= 0 {
 				a.relocate(i, before)
+				a.reintegrate(i)
 				return a.got(c, i, at, n), true
 			}
 		}
@@ -219,9 +232,61 @@ func (a *Allocator) search(n, align int, atomic bool) (Offset, bool) {
 	return Offset{}, false
 }
 
+// recount counts a chunk's wholly free pages again.
+func (a *Allocator) recount(c *chunk) {
+	before := c.empty
+	c.empty = c.emptyPages()
+	if c != a.reserved && !c.isolated {
+		a.empty += c.empty - before
+	}
+}
+
+// reintegrate makes a chunk an ordinary one again (pcpu_reintegrate_chunk).
+func (a *Allocator) reintegrate(n int) {
+	c := a.chunks[n]
+	if !c.isolated {
+		return
+	}
+	c.isolated = false
+	a.empty += c.empty
+	a.move(n, a.slotOf(c), true)
+}
+
+// reclaim isolates a chunk of which a quarter or more of the pages are free, if others
+// have enough for requests that may not sleep, and takes those pages' memory back from
+// the end on. The kernel leaves that to a worker; here it is done at once
+// (pcpu_should_reclaim_chunk, pcpu_reclaim_populated).
+func (a *Allocator) reclaim(n int) {
+	c := a.chunks[n]
+	spare := a.empty > emptyHigh+c.empty && c.empty >= len(c.blocks)/4
+	if c.immutable || !c.isolated && (!spare || c.freeBytes == a.layout.Unit) || c.isolated && c.empty == 0 {
+		return
+	}
+	if !c.isolated {
+		c.isolated = true
+		a.empty -= c.empty
+	}
+	for i := len(c.blocks) - 1; i >= 0 && c.empty > 0; i-- {
+		if a.empty < emptyHigh {
+			a.reintegrate(n)
+			return
+		}
+		if c.blocks[i].contig == blockGrains && c.populated.has(i) {
+			c.populated.clear(i)
+			c.empty--
+		}
+	}
+	if c.freeBytes == a.layout.Unit {
+		a.reintegrate(n)
+		return
+	}
+	a.move(n, a.sidelined(), false)
+}
+
 // got counts an area and gives its pages memory.
 func (a *Allocator) got(c *chunk, number, at, n int) Offset {
 	c.populated.setAll(at/blockGrains, (at+n+blockGrains-1)/blockGrains)
+	a.recount(c)
 	bytes := n * minAlloc
 	s := &a.stats
 	s.Allocs++
@@ -267,8 +332,10 @@ func (a *Allocator) Free(o Offset) error {
 	c.areas--
 	a.stats.Frees++
 	a.stats.Current--
+	a.recount(c)
 	if o.Chunk >= 0 {
 		a.relocate(o.Chunk, before)
+		a.reclaim(o.Chunk)
 	}
 	return nil
 }
@@ -283,6 +350,7 @@ func (a *Allocator) Balance() int {
 	gone := slices.Clone(free[1:])
 	a.slots[a.freeSlot()] = free[:1]
 	for _, n := range gone {
+		a.empty -= a.chunks[n].empty
 		a.chunks[n] = nil
 		a.freed = append(a.freed, n)
 	}
@@ -307,7 +375,7 @@ func (a *Allocator) Check() error {
 		for _, n := range list {
 			seen[n]++
 			c := a.chunks[n]
-			if c == nil || c.slot != slot || slot != 0 && a.slotOf(c) != slot {
+			if c == nil || c.slot != slot || slot != 0 && !c.isolated && a.slotOf(c) != slot || c.isolated && slot != a.sidelined() || c.empty != c.emptyPages() {
 				return fmt.Errorf("percpu: chunk %d is in slot %d", n, slot)
 			}
 		}

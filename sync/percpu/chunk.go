@@ -14,8 +14,13 @@ type chunk struct {
 	blocks    []hints
 	whole     hints
 	freeBytes int
-	// populated are the pages that have memory.
+	// populated are the pages that have memory; empty counts those of them that are
+	// wholly free.
 	populated bitmap
+	empty     int
+	// isolated: so much of it is free that its pages are taken back; it is only used
+	// again if no other chunk can serve, and counts no longer among those with empty pages.
+	isolated bool
 	// immutable: the first chunk, all of whose pages have memory.
 	immutable bool
 	slot      int
@@ -193,7 +198,10 @@ func (c *chunk) given(at, n int) {
 		c.refresh(true)
 		return
 	}
-	c.whole.learn(sFrom+start, eFrom+end)
+	// The kernel takes the end's place in its page for one in the chunk: an area of any
+	// page but the first seems to have a negative size, and the hint stays. The captured
+	// percpu_stats show it.
+	c.whole.learn(sFrom+start, end)
 }
 
 // nextFit finds the next region that a request may fit into, from a place on, and how

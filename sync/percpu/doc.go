@@ -27,17 +27,23 @@
 //     the hints keep the better aligned. Hints may promise too little: then a request goes
 //     to another chunk although it would fit.
 //   - A request that may not sleep takes only from pages that have memory.
+//   - When a quarter of a chunk's pages is wholly free, and others have enough for such
+//     requests, the memory of those pages is taken back; the chunk is then used only if
+//     no other can serve.
+//   - The chunk's own hint is not raised by a free of less than a page, but in its first
+//     page: the kernel takes a place in a page for one in the chunk. So a chunk may be
+//     passed over although it could serve; a kernel's percpu_stats show such a chunk.
 //   - Of wholly free chunks one is kept.
 //
 // # Mirrored
 //
 // pcpu_build_alloc_info, pcpu_embed_first_chunk, pcpu_alloc, pcpu_free_area and the
-// hints of mm/percpu.c in Linux 6.1, mm/percpu-stats.c. No capture of a kernel's per-CPU
-// allocations is at hand: where the areas lie is written from the source's rules and has
-// not been compared with a kernel.
+// hints of mm/percpu.c in Linux 6.1, mm/percpu-stats.c. [Tracker] replays a kernel's
+// trace of percpu:* events: of chunks that the trace creates every area is where the
+// kernel took it (captures/percpu, Linux 6.18 on real hardware).
 //
 // # Left out
 //
-// Taking memory back from the pages of chunks that are nearly free (depopulation), the
-// kernel's keeping of pages with memory for requests that may not sleep, memcg accounting.
+// The worker that takes pages' memory back does so at once here; the one that gives
+// pages memory for requests that may not sleep, memcg accounting.
 package percpu

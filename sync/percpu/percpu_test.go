@@ -2,6 +2,7 @@ package percpu
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -294,6 +295,69 @@ func TestAtomicNeedsMemory(t *testing.T) {
 	require.Error(t, a.Free(Offset{-1, 0}), "a static variable")
 	require.NoError(t, a.Free(r))
 	require.NoError(t, a.Check())
+}
+
+// TestTracker: what a trace tells of a chunk that it creates is compared; impossible
+// events are refused.
+func TestTracker(t *testing.T) {
+	run := func(text string) (*Tracker, error) {
+		tr, err := NewTracker(1 << 20)
+		require.NoError(t, err)
+		err = ReadTrace("t", strings.NewReader(text), tr.Event)
+		if err == nil {
+			require.NoError(t, tr.Check())
+		}
+		return tr, err
+	}
+	const create = "a-1 [0] d.... 1.0: percpu_create_chunk: base_addr=1\n"
+	const alloc = "a-1 [0] d.... 1.0: percpu_alloc_percpu: call_site=f reserved=0 is_atomic=0 size=%d align=%d base_addr=%d off=%d ptr=1\n"
+	const free = "a-1 [0] d.... 1.0: percpu_free_percpu: base_addr=%d off=%d ptr=1\n"
+	good := create + fmt.Sprintf(alloc, 100, 8, 1, 0) + fmt.Sprintf(alloc, 64, 64, 1, 128) + fmt.Sprintf(alloc, 8, 8, 1, 104) + fmt.Sprintf(free, 1, 0) + fmt.Sprintf(free, 9, 0)
+	tr, err := run(good)
+	require.NoError(t, err)
+	require.Equal(t, []int{3, 3, 1}, []int{tr.Placed, tr.Same, tr.Unknown})
+	require.Empty(t, tr.First)
+	tr, err = run(create + fmt.Sprintf(alloc, 100, 8, 1, 800) + fmt.Sprintf(alloc, 4, 4, 1, 0))
+	require.NoError(t, err)
+	require.Equal(t, []int{2, 1}, []int{tr.Placed, tr.Same})
+	require.Equal(t, "line 2: 100 bytes, aligned to 8: chunk 0 offset 0, the kernel's is chunk 0 offset 800", tr.First)
+	for _, c := range []struct{ text, why string }{
+		{create + create, "exists"},
+		{create + fmt.Sprintf(alloc, 100, 8, 1, 0) + fmt.Sprintf(alloc, 100, 8, 1, 40), "are not free"},
+		{create + fmt.Sprintf(alloc, 100, 8, 1, 1<<20), "are not free"},
+		{create + fmt.Sprintf(free, 1, 40), "was not allocated"},
+		{create + fmt.Sprintf(alloc, 4, 4, 1, 0) + "a-1 [0] d.... 1.0: percpu_destroy_chunk: base_addr=1\n", "has 1 areas"},
+		{create + fmt.Sprintf(alloc, 100, 24, 1, 0), "illegal size"},
+		{"x percpu_free_percpu: off=4", "expected base_addr=ADDRESS"},
+		{"x percpu_alloc_percpu: base_addr=1 off=x", "expected off=N"},
+		{"x percpu_alloc_percpu: base_addr=1 off=4", "expected size=N"},
+	} {
+		_, err := run(c.text)
+		require.ErrorContains(t, err, c.why)
+	}
+	_, err = NewTracker(5)
+	require.Error(t, err)
+	var many strings.Builder
+	for i := range maxTrackUnits>>20 + 1 {
+		fmt.Fprintf(&many, "a percpu_create_chunk: base_addr=%d\n", i)
+	}
+	_, err = run(many.String())
+	require.ErrorContains(t, err, "more than 1024 chunks")
+}
+
+func FuzzReadTrace(f *testing.F) {
+	f.Add("a-1 [0] d.... 1.0: percpu_create_chunk: base_addr=1\na-1 [0] d.... 1.0: percpu_alloc_percpu: size=8 align=8 base_addr=1 off=0\na percpu_free_percpu: base_addr=1 off=0\na percpu_destroy_chunk: base_addr=1\n")
+	f.Add("x percpu_alloc_percpu: size=999999 align=3 base_addr=1 off=9\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		tr, err := NewTracker(64 << 10)
+		require.NoError(t, err)
+		if strings.Count(text, "create_chunk") > 100 {
+			return
+		}
+		if ReadTrace("x", strings.NewReader(text), tr.Event) == nil {
+			require.NoError(t, tr.Check())
+		}
+	})
 }
 
 func BenchmarkAllocFree(b *testing.B) {

@@ -121,3 +121,30 @@ func (c *chunk) areaSizes() (free, used []int) {
 	}
 	return free, used
 }
+
+// WithoutPages is a text of percpu_stats without its lines empty_pop_pages.
+func WithoutPages(text string) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "  empty_pop_pages") {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
+// ChunkTexts are the parts about chunks of a text of percpu_stats, without the lines
+// empty_pop_pages, and the unit's size in bytes that it tells, 0 if it does not.
+func ChunkTexts(text string) (chunks []string, unit int) {
+	for line := range strings.Lines(text) {
+		if name, n, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "unit_size" {
+			_, _ = fmt.Sscan(n, &unit)
+		}
+	}
+	parts := strings.Split(WithoutPages(text), "Chunk:")
+	for _, p := range parts[1:] {
+		_, body, _ := strings.Cut(p, "\n")
+		chunks = append(chunks, body)
+	}
+	return chunks, unit
+}
