@@ -85,8 +85,8 @@ func (a *Allocator) slotOf(c *chunk) int {
 	return sizeSlot(c.whole.contig * minAlloc)
 }
 
-// add puts a chunk in.
-func (a *Allocator) add(c *chunk) {
+// add puts a chunk in and returns its number.
+func (a *Allocator) add(c *chunk) int {
 	c.slot = a.slotOf(c)
 	c.empty = c.emptyPages()
 	a.empty += c.empty
@@ -101,6 +101,7 @@ func (a *Allocator) add(c *chunk) {
 	a.slots[c.slot] = slices.Insert(a.slots[c.slot], 0, n)
 	a.stats.Chunks++
 	a.stats.MaxChunks = max(a.stats.MaxChunks, a.stats.Chunks)
+	return n
 }
 
 // move puts a chunk into another slot: to the front if it has more to give than

@@ -55,12 +55,7 @@ func (t *Tracker) Event(e *Event) error {
 	case e.Kind == EventCreate && (len(t.known)+1)*t.a.layout.Unit > maxTrackUnits:
 		return fmt.Errorf("percpu: line %d: more than %d chunks", e.Line, len(t.known))
 	case e.Kind == EventCreate:
-		t.a.add(newChunk(0, t.a.layout.Unit))
-		for n := range t.a.chunks {
-			if !t.taken(n) && t.a.chunks[n] != nil {
-				t.known[e.Base] = n
-			}
-		}
+		t.known[e.Base] = t.a.add(newChunk(0, t.a.layout.Unit))
 		return nil
 	case !ok:
 		t.Unknown++
@@ -74,17 +69,6 @@ func (t *Tracker) Event(e *Event) error {
 		return nil
 	}
 	return t.alloc(e, n)
-}
-
-// taken says whether a chunk's number has a base already.
-func (t *Tracker) taken(n int) bool {
-	// The order does not matter.
-	for _, k := range t.known {
-		if k == n {
-			return true
-		}
-	}
-	return false
 }
 
 func (t *Tracker) destroy(e *Event, n int) error {
