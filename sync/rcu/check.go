@@ -33,7 +33,7 @@ const (
 	// Barrier: rcu_barrier returns after every callback queued before it has run.
 	Barrier Rule = "rcu_barrier"
 	// Expedited: expedited grace periods do not overlap, their number grows by 4, their
-	// events come in order, and who waits goes on only after the end.
+	// events come in order, and who waits goes on only after it was waited for.
 	Expedited Rule = "expedited grace periods"
 )
 
@@ -140,8 +140,9 @@ func (c *Checker) expedited(e *Event) string {
 		}
 		*x = expeditedSeen{seq: seq, known: true}
 	case "done":
+		// The sequence says that the period is over before the line "end" does.
 		if x.known {
-			c.prove(e, Expedited, seq < x.seq || seq == x.seq && over, "%d is done, its end was not seen", seq)
+			c.prove(e, Expedited, seq < x.seq || seq == x.seq && x.phase >= expeditedEnd-1, "%d is done, it was not waited for", seq)
 		}
 	default:
 		i := slices.Index(expeditedPhases, what)
