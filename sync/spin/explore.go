@@ -3,7 +3,9 @@ package spin
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 )
 
 // Script is what an agent does: its operations, one after another. An interrupt's
@@ -93,15 +95,12 @@ func (e *explorer) add(from int32, by Agent, s explored) {
 	}
 }
 
-// active tells locks what agents are in.
-type active interface{ Active(Agent) bool }
-
 // suspended says whether an interrupt runs above an agent.
 func (e *explorer) suspended(s *explored, n int) bool {
 	me := e.scripts[n].Agent
 	for i := range e.scripts {
 		o := e.scripts[i].Agent
-		begun := s.at[i] > 0 || s.lock.(active).Active(o)
+		begun := s.at[i] > 0 || s.lock.Active(o)
 		if o.CPU() == me.CPU() && o.Level() > me.Level() && begun && int(s.at[i]) < len(e.scripts[i].Ops) {
 			return true
 		}
@@ -141,7 +140,7 @@ func (e *explorer) expand(id int32) (bool, error) {
 func (e *explorer) step(id int32, n int) (bool, error) {
 	s := explored{e.states[id].lock.Clone(), slices.Clone(e.states[id].at)}
 	script := &e.scripts[n]
-	begins := !s.lock.(active).Active(script.Agent)
+	begins := !s.lock.Active(script.Agent)
 	if begins {
 		if err := s.lock.Start(script.Agent, script.Ops[s.at[n]]); err != nil {
 			return false, err
@@ -205,4 +204,59 @@ func (e *explorer) endless(ends []int32) {
 		e.fail(int32(i), 0, fmt.Errorf("spin: from here the end cannot be reached"))
 		e.found.Path = e.found.Path[:len(e.found.Path)-1]
 	}
+}
+
+// ErrPath says that a path does not fit the scripts.
+var ErrPath = errors.New("spin: the path does not fit the scripts")
+
+var progressNames = [...]string{"waits", "goes on", "done", "gives up"}
+
+// Play takes the steps of a path from the beginning and prints each: who, in which
+// operation, what came of it, and the words that changed, in hexadecimal. It returns
+// what the lock's Check says in the end.
+func Play(l Lock, scripts []Script, path []Agent, w io.Writer) error {
+	l = l.Clone()
+	at := make([]int, len(scripts))
+	for i, a := range path {
+		asked := a < 0
+		if asked {
+			a = ^a
+		}
+		n := slices.IndexFunc(scripts, func(s Script) bool { return s.Agent == a })
+		if n < 0 || at[n] >= len(scripts[n].Ops) {
+			return fmt.Errorf("%w: step %d", ErrPath, i+1)
+		}
+		before := slices.Clone(l.Words())
+		op, what := scripts[n].Ops[at[n]], "is asked to give up"
+		if asked {
+			q, ok := l.(*OSQ)
+			if !ok || q.GiveUp(a) != nil {
+				return fmt.Errorf("%w: step %d", ErrPath, i+1)
+			}
+		} else {
+			if !l.Active(a) {
+				if err := l.Start(a, op); err != nil {
+					return err
+				}
+			}
+			p := l.Step(a)
+			what = progressNames[p]
+			switch p {
+			case Done:
+				at[n]++
+			case Failed:
+				at[n] += 2
+			}
+		}
+		line := fmt.Sprintf("%3d  CPU %d level %d  %-14s %-10s", i+1, a.CPU(), a.Level(), op, what)
+		for j, v := range l.Words() {
+			if v != before[j] {
+				line += fmt.Sprintf("  word %d = %#x", j, v)
+			}
+		}
+		if _, err := fmt.Fprintln(w, strings.TrimRight(line, " ")); err != nil {
+			return err
+		}
+	}
+	return l.Check()
 }

@@ -85,6 +85,10 @@ type Lock interface {
 	Clone() Lock
 	// Check proves exclusion and the order of entering; the error says what is broken.
 	Check() error
+	// Words are the lock's words in memory, as the type's documentation has them.
+	Words() []uint32
+	// Active says whether an agent is in the middle of an operation.
+	Active(a Agent) bool
 	// AppendKey appends the state, so that equal states have equal keys.
 	AppendKey([]byte) []byte
 }
@@ -251,6 +255,9 @@ func (b *base) fail(format string, args ...any) {
 		b.broken = fmt.Errorf("spin: "+format, args...)
 	}
 }
+
+// Words are the lock's words in memory.
+func (b *base) Words() []uint32 { return b.words }
 
 // Check proves exclusion and order.
 func (b *base) Check() error { return b.broken }

@@ -2,6 +2,8 @@ package spin
 
 import (
 	"fmt"
+	"io"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -91,24 +93,11 @@ func TestMistakesAreFound(t *testing.T) {
 			require.NoError(t, err)
 			require.ErrorContains(t, found.Failure, c.want)
 			// The path leads to the failure.
-			l := c.lock.Clone()
-			at := make([]int, len(c.scripts))
-			for _, a := range found.Path {
-				require.GreaterOrEqual(t, a, Agent(0))
-				for n, s := range c.scripts {
-					if s.Agent != a {
-						continue
-					}
-					if !l.(active).Active(a) {
-						require.NoError(t, l.Start(a, s.Ops[at[n]]))
-					}
-					if l.Step(a) == Done {
-						at[n]++
-					}
-				}
-			}
+			err = Play(c.lock, c.scripts, found.Path, io.Discard)
 			if c.want != "nobody can go on" {
-				require.Equal(t, found.Failure.Error(), l.Check().Error())
+				require.EqualError(t, err, found.Failure.Error())
+			} else {
+				require.NoError(t, err)
 			}
 		})
 	}
@@ -207,7 +196,7 @@ func TestRandomOrders(t *testing.T) {
 				cpu = n % cpus
 			}
 			a := AgentOf(cpu, 0)
-			if !l.(active).Active(a) {
+			if !l.Active(a) {
 				if left[cpu] == 0 && !inside[cpu] {
 					idle++
 					continue
@@ -241,6 +230,23 @@ func TestRandomOrders(t *testing.T) {
 			require.False(t, inside[cpu])
 		}
 	})
+}
+
+// ExamplePlay shows how two CPUs enter a ticket lock whose number is drawn by a load and
+// a store.
+func ExamplePlay() {
+	l, _ := NewTicket(2, LoseUpdate)
+	scripts := []Script{{Agent: AgentOf(0, 0), Ops: once}, {Agent: AgentOf(1, 0), Ops: once}}
+	found, _ := Explore(l, scripts, 0)
+	fmt.Println(Play(l, scripts, found.Path, os.Stdout))
+	// Output:
+	// 1  CPU 0 level 0  acquire        goes on
+	//   2  CPU 1 level 0  acquire        goes on
+	//   3  CPU 0 level 0  acquire        goes on     word 0 = 0x1
+	//   4  CPU 0 level 0  acquire        done
+	//   5  CPU 1 level 0  acquire        goes on
+	//   6  CPU 1 level 0  acquire        done
+	// spin: agents 0 and 4 are both inside
 }
 
 // ExampleQueued shows the word while three CPUs want the lock.
