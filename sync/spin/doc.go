@@ -28,7 +28,7 @@
 //   - OSQ lock (under mutex and rwsem): like the queue, but a waiter may give up, and
 //     takes itself out of the middle.
 //   - Seqcount: a reader that met a writer reads again; readers never hold writers up.
-//     Latch: writers keep two copies, so that a reader never waits either, also one
+//     A seqlock's writers enter first come first served. Latch: writers keep two copies, so that a reader never waits either, also one
 //     that interrupts the writer.
 //
 // # Mirrored

@@ -55,6 +55,9 @@ func TestAllOrders(t *testing.T) {
 			{Agent: AgentOf(0, 0), Ops: once}, {Agent: AgentOf(1, 0), Ops: once, MayGiveUp: true}, {Agent: AgentOf(2, 0), Ops: once, MayGiveUp: true},
 		}},
 		{"seqcount", must(NewSeqCount(3, 0)), append(tasks(2, Read), Script{Agent: AgentOf(2, 0), Ops: []Op{Write, Write}})},
+		{"seqlock, two writers", must(NewSeqLock(3, 0)), []Script{
+			{Agent: AgentOf(0, 0), Ops: []Op{Write, Write}}, {Agent: AgentOf(1, 0), Ops: []Op{Write}}, {Agent: AgentOf(2, 0), Ops: []Op{Read, Read}},
+		}},
 		{"latch, an interrupt reads", must(NewLatch(2, 0)), []Script{
 			{Agent: AgentOf(0, 0), Ops: []Op{Write, Write}}, {Agent: AgentOf(0, 3), Ops: []Op{Read}}, {Agent: AgentOf(1, 0), Ops: []Op{Read}},
 		}},
@@ -84,6 +87,7 @@ func TestMistakesAreFound(t *testing.T) {
 		{"rwlock: readers pass a writer", must(NewRWLock(3, SkipWriter)), []Script{reader(0), reader(1), {Agent: AgentOf(2, 0), Ops: once}}, "overtakes the writer"},
 		{"OSQ: given back without looking behind", must(NewOSQ(2, EarlyUnlock)), tasks(2, once...), "nobody can go on"},
 		{"seqcount: no second look", must(NewSeqCount(2, NoRetry)), []Script{{Agent: AgentOf(0, 0), Ops: []Op{Write}}, {Agent: AgentOf(1, 0), Ops: []Op{Read}}}, "read 1 and 0"},
+		{"seqlock: writers without the lock", must(NewSeqLock(2, EarlyUnlock)), []Script{{Agent: AgentOf(0, 0), Ops: []Op{Write}}, {Agent: AgentOf(1, 0), Ops: []Op{Write}}}, "while another does"},
 		{"latch: one copy", must(NewLatch(1, OneCopy)), []Script{{Agent: AgentOf(0, 0), Ops: []Op{Write}}, {Agent: AgentOf(0, 3), Ops: []Op{Read}}}, "read 1 and 0"},
 		{"seqcount: an interrupt waits for the writer below", must(NewSeqCount(1, 0)), []Script{{Agent: AgentOf(0, 0), Ops: []Op{Write}}, {Agent: AgentOf(0, 2), Ops: []Op{Read}}}, "nobody can go on"},
 		{"a lock that an interrupt takes, too", must(NewQueued(1, 0)), []Script{{Agent: AgentOf(0, 0), Ops: once}, {Agent: AgentOf(0, 2), Ops: once}}, "nobody can go on"},
