@@ -95,8 +95,11 @@ func consoles(c Capture, res *Result) error {
 			return err
 		}
 		for i := range found {
-			res.Requests++
 			res.count("console: " + string(found[i].Kind))
+			if found[i].Kind == report.Other {
+				continue
+			}
+			res.Requests++
 			if d := found[i].Differences(); d != "" {
 				res.differ(0, fmt.Sprintf("%s line %d: %s", path, found[i].Line, d))
 				continue

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -105,6 +106,8 @@ const (
 	HeldLocks Kind = "held locks"
 	Stall     Kind = "RCU stall"
 	Crash     Kind = "crash test"
+	// Other is a report that no model prints.
+	Other Kind = "other"
 )
 
 // facts are what a report tells. again prints the report from them, or says why the
@@ -121,10 +124,31 @@ var kinds = []struct {
 }{
 	{Sleep, readSleep}, {Schedule, readSchedule}, {ThisCPU, readThisCPU}, {Warning, readWarn},
 	{HungTask, readHung}, {HeldLocks, readHeldLocks}, {Stall, readStall}, {Crash, readCrash},
+	{Other, readOther},
 }
 
-// Read reads a console's text and returns the reports of the kinds that it knows, in
-// order. The error is of the reader, or of a line of more than 64 KiB.
+// other is a report that is not understood.
+type other struct{}
+
+// errOther says that a report can not be compared.
+var errOther = errors.New("no model prints this report")
+
+func (other) again() (string, error) { return "", errOther }
+
+// readOther takes the first line of a warning or bug of another kind.
+func readOther(c *cursor) facts {
+	if c.is(cutHere) {
+		return other{}
+	}
+	if strings.HasPrefix(c.peek(), "BUG: ") {
+		c.at++
+		return other{}
+	}
+	return nil
+}
+
+// Read reads a console's text and returns its reports, in order; warnings and bugs of
+// kinds that no model prints are [Other]. The error is of the reader, or of a line of more than 64 KiB.
 func Read(r io.Reader) ([]Report, error) {
 	lines, err := clean(r)
 	if err != nil {
