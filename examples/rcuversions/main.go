@@ -127,7 +127,9 @@ func run(readers []reader) (*history, error) {
 		}
 		if now == publishAt {
 			pointer, h.published = newVersion, now
-			m.CallRCU(updater, oldVersion)
+			if err := m.CallRCU(updater, oldVersion); err != nil {
+				return nil, err
+			}
 		}
 		for cpu := range updater + 1 {
 			m.Core(cpu)

@@ -166,6 +166,34 @@ func TestTasksRCU(t *testing.T) {
 	require.Empty(t, k.Step())
 }
 
+// TestDoubleCall: a callback that waits can not be queued again, on any CPU; one that
+// has run, or runs, can.
+func TestDoubleCall(t *testing.T) {
+	var m *Model
+	again := 0
+	m, err := New(Config{CPUs: 2, Invoke: func(cpu int, cb uint64) {
+		if again++; again == 1 {
+			require.NoError(t, m.CallRCU(cpu, cb), "from the callback itself")
+		}
+	}})
+	require.NoError(t, err)
+	require.NoError(t, m.CallRCU(0, 7))
+	require.ErrorIs(t, m.CallRCU(0, 7), ErrDoubleCall)
+	require.ErrorIs(t, m.CallRCU(1, 7), ErrDoubleCall)
+	require.Equal(t, []int{1, 0}, []int{m.Queued(0), m.Queued(1)})
+	require.ErrorIs(t, m.CallRCU(9, 8), ErrNotRunning)
+	for range 12 {
+		m.GracePeriod(0)
+		for cpu := range 2 {
+			m.Core(cpu)
+			m.Tick(cpu)
+			m.Core(cpu)
+		}
+	}
+	require.Equal(t, 2, again)
+	require.NoError(t, m.CallRCU(0, 7))
+}
+
 // TestKfree: a few pointers wait 5 s, a page full one jiffy, and none is freed while a
 // reader that was inside is inside.
 func TestKfree(t *testing.T) {
