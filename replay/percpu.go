@@ -65,6 +65,12 @@ func PerCPU(_ context.Context, c Capture, _ Options) (*Result, error) {
 		}
 		res.Requests += t.Placed
 		res.Exact += t.Same
+		if t.Reordered > 0 {
+			res.hintN("an area taken before a free that is printed before it", t.Reordered)
+		}
+		if t.Worker > 0 {
+			res.hintN("whether the worker had taken a chunk's pages back", t.Worker)
+		}
 		addCount(&res.Notes, "events about chunks that are older than the trace", t.Unknown)
 		if t.First != "" {
 			res.differ(0, name+" "+t.First)
@@ -88,6 +94,9 @@ func trackPerCPU(c Capture, name string, unit int) (*percpu.Tracker, error) {
 	defer r.Close()
 	if err := percpu.ReadTrace(c.Name+"/"+name, r, t.Event); err != nil {
 		return nil, err
+	}
+	if err := t.Flush(); err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", c.Name, name, err)
 	}
 	return t, t.Check()
 }

@@ -72,8 +72,33 @@ func (a *Allocator) freeSlot() int  { return a.sidelined() + 1 }
 func (a *Allocator) sidelined() int { return sizeSlot(a.layout.Unit) + 1 }
 
 // Bounds of the number of wholly free pages with memory that are kept for requests that
-// may not sleep.
-const emptyHigh = 4
+// may not sleep: below the one a worker gives pages memory, up to the other.
+const (
+	emptyLow  = 2
+	emptyHigh = 4
+)
+
+// populate gives pages memory until enough wholly free ones have some: the first pages
+// without of the first chunk of each slot that has any. The kernel leaves that to a
+// worker; here it is done at once (pcpu_balance_populated).
+func (a *Allocator) populate() {
+	want := emptyHigh - a.empty
+	for slot := sizeSlot(pageSize); slot < len(a.slots) && want > 0; slot++ {
+		for _, n := range a.slots[slot] {
+			c := a.chunks[n]
+			page := c.populated.next(0, len(c.blocks), false)
+			if page == len(c.blocks) {
+				continue
+			}
+			for ; page < len(c.blocks) && want > 0; page = c.populated.next(page, len(c.blocks), false) {
+				c.populated.set(page)
+				want--
+			}
+			a.recount(c)
+			break
+		}
+	}
+}
 
 func (a *Allocator) slotOf(c *chunk) int {
 	switch {
@@ -272,16 +297,22 @@ func (a *Allocator) reclaim(n int) {
 			a.reintegrate(n)
 			return
 		}
-		if c.blocks[i].contig == blockGrains && c.populated.has(i) {
-			c.populated.clear(i)
-			c.empty--
-		}
+		c.depopulate(i)
 	}
 	if c.freeBytes == a.layout.Unit {
 		a.reintegrate(n)
 		return
 	}
 	a.move(n, a.sidelined(), false)
+	a.populate()
+}
+
+// depopulate takes the memory of a page back if it is wholly free.
+func (c *chunk) depopulate(page int) {
+	if c.blocks[page].contig == blockGrains && c.populated.has(page) {
+		c.populated.clear(page)
+		c.empty--
+	}
 }
 
 // got counts an area and gives its pages memory.
@@ -300,6 +331,9 @@ func (a *Allocator) got(c *chunk, number, at, n int) Offset {
 	c.areas++
 	c.maxAreas = max(c.maxAreas, c.areas)
 	c.maxSize = max(c.maxSize, bytes)
+	if a.empty < emptyLow {
+		a.populate()
+	}
 	return Offset{number, c.base + at*minAlloc}
 }
 

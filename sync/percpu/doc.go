@@ -44,6 +44,6 @@
 //
 // # Left out
 //
-// The worker that takes pages' memory back does so at once here; the one that gives
-// pages memory for requests that may not sleep, memcg accounting.
+// The worker that takes pages' memory back, and gives pages memory for requests that may
+// not sleep, does so at once here; memcg accounting.
 package percpu

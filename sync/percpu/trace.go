@@ -26,6 +26,8 @@ var eventNames = map[string]EventKind{
 // Event is a line of a trace of the kernel's percpu:* events.
 type Event struct {
 	Kind EventKind
+	// Task is the task's name and PID as printed.
+	Task string
 	// Line is the line's number in the file, from 1.
 	Line int
 	// Base is the chunk's printed address; Off the place in it, in bytes.
@@ -86,6 +88,7 @@ func (e *Event) parse(fields []string) (known bool, bad string) {
 			continue
 		}
 		e.Kind = kind
+		e.Task = fields[0]
 		return true, e.values(fields[i+1:])
 	}
 	return false, ""

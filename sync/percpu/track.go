@@ -8,6 +8,11 @@ import (
 // Tracker replays a kernel's trace of percpu:* events. It knows a chunk from the
 // moment that the trace creates it; what the kernel took from older chunks, whose state
 // no event tells, is passed over.
+//
+// An area is taken some time before the event that tells it is printed, and memory for
+// its pages is found in between: what other tasks gave back since the task's own last
+// event may have come before or after. If the model's answer is the kernel's in one of
+// these orders, that order is taken, and counted if it is not the printed one.
 type Tracker struct {
 	a     *Allocator
 	known map[string]int
@@ -16,8 +21,19 @@ type Tracker struct {
 	Placed, Same int
 	// Unknown counts events about older chunks.
 	Unknown int
+	// Reordered counts areas that were taken before frees that are printed before them.
+	Reordered int
+	// Worker counts areas that were taken from a chunk whose pages' memory the model
+	// thought taken back, or not from one where it did not: when the kernel's worker runs
+	// is not told, nor how many wholly free pages older chunks have.
+	Worker int
 	// First tells the first difference.
 	First string
+	// pending are the frees that have not been made yet, in order; made counts those that
+	// have. last is how many frees were printed by a task's last event.
+	pending []Event
+	made    int
+	last    map[string]int
 }
 
 // Bounds of what a trace may ask for, in bytes: a unit, and all chunks' units.
@@ -33,10 +49,7 @@ func NewTracker(unit int) (*Tracker, error) {
 	}
 	a := &Allocator{layout: Layout{Unit: unit}, cpus: 1}
 	a.slots = make([][]int, a.freeSlot()+1)
-	// The kernel sees to it that chunks have that many wholly free pages with memory: the
-	// older ones, if no other.
-	a.empty = emptyHigh
-	return &Tracker{a: a, known: map[string]int{}}, nil
+	return &Tracker{a: a, known: map[string]int{}, last: map[string]int{}}, nil
 }
 
 func (t *Tracker) differ(e *Event, format string, args ...any) {
@@ -45,9 +58,25 @@ func (t *Tracker) differ(e *Event, format string, args ...any) {
 	}
 }
 
+// maxPending bounds how many frees an allocation may have come before.
+const maxPending = 64
+
 // Event replays an event. The error says what is impossible for any allocator: an area
 // that is not free, or a free of none.
 func (t *Tracker) Event(e *Event) error {
+	until := t.made + len(t.pending) - maxPending
+	if e.Kind != EventFree {
+		until = max(until, t.last[e.Task])
+	}
+	if err := t.free(until); err != nil {
+		return err
+	}
+	err := t.event(e)
+	t.last[e.Task] = t.made + len(t.pending)
+	return err
+}
+
+func (t *Tracker) event(e *Event) error {
 	n, ok := t.known[e.Base]
 	switch {
 	case e.Kind == EventCreate && ok:
@@ -60,16 +89,33 @@ func (t *Tracker) Event(e *Event) error {
 	case !ok:
 		t.Unknown++
 		return nil
-	case e.Kind == EventDestroy:
-		return t.destroy(e, n)
 	case e.Kind == EventFree:
-		if err := t.a.Free(Offset{n, e.Off}); err != nil {
-			return fmt.Errorf("percpu: line %d: %w", e.Line, err)
-		}
+		t.pending = append(t.pending, *e)
 		return nil
+	case e.Kind == EventDestroy:
+		if err := t.Flush(); err != nil {
+			return err
+		}
+		return t.destroy(e, n)
 	}
 	return t.alloc(e, n)
 }
+
+// free makes pending frees until so many have been made in all.
+func (t *Tracker) free(until int) error {
+	for t.made < until && len(t.pending) > 0 {
+		e := &t.pending[0]
+		if err := t.a.Free(Offset{t.known[e.Base], e.Off}); err != nil {
+			return fmt.Errorf("percpu: line %d: %w", e.Line, err)
+		}
+		t.pending = t.pending[1:]
+		t.made++
+	}
+	return nil
+}
+
+// Flush makes the frees that are still pending: the trace is over.
+func (t *Tracker) Flush() error { return t.free(t.made + len(t.pending)) }
 
 func (t *Tracker) destroy(e *Event, n int) error {
 	c := t.a.chunks[n]
@@ -96,18 +142,90 @@ func (t *Tracker) alloc(e *Event, n int) error {
 	}
 	t.Placed++
 	want := Offset{n, e.Off}
+	before := *t
+	if len(t.pending) > 0 {
+		before.a = t.a.clone()
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
 	got, ok := t.a.search(grains, align, e.Atomic)
 	if ok && got == want {
 		t.Same++
 		return nil
 	}
-	t.differ(e, "%d bytes, aligned to %d: chunk %d offset %d, the kernel's is chunk %d offset %d", e.Size, e.Align, got.Chunk, got.Bytes, n, e.Off)
+	if t.earlier(&before, want, grains, align, e.Atomic) {
+		return nil
+	}
 	if ok {
 		if err := t.a.Free(got); err != nil {
 			return err
 		}
+		if t.otherwise(got.Chunk, want, grains, align, e.Atomic) {
+			return nil
+		}
 	}
-	// Take over what the kernel did.
+	t.differ(e, "%d bytes, aligned to %d: chunk %d offset %d, the kernel's is chunk %d offset %d", e.Size, e.Align, got.Chunk, got.Bytes, n, e.Off)
+	return t.takeOver(e, n, grains)
+}
+
+// earlier tries whether the area was taken before some of the pending frees.
+func (t *Tracker) earlier(before *Tracker, want Offset, grains, align int, atomic bool) bool {
+	for n := len(before.pending) - 1; n >= 0; n-- {
+		try := *before
+		if n > 0 {
+			try.a = before.a.clone()
+		}
+		if try.free(before.made+n) != nil {
+			return false
+		}
+		if got, ok := try.a.search(grains, align, atomic); !ok || got != want {
+			continue
+		}
+		try.Same++
+		try.Reordered++
+		*t = try
+		return true
+	}
+	return false
+}
+
+// otherwise tries whether the kernel's chunk was not isolated, or the model's was.
+func (t *Tracker) otherwise(chose int, want Offset, grains, align int, atomic bool) bool {
+	for _, kernelFree := range []bool{true, false} {
+		try := *t
+		try.a = t.a.clone()
+		switch {
+		case kernelFree && try.a.chunks[want.Chunk].isolated:
+			try.a.reintegrate(want.Chunk)
+		case !kernelFree && !try.a.chunks[chose].isolated && chose != want.Chunk:
+			try.a.sideline(chose)
+		default:
+			continue
+		}
+		if got, ok := try.a.search(grains, align, atomic); ok && got == want {
+			try.Same++
+			try.Worker++
+			*t = try
+			return true
+		}
+	}
+	return false
+}
+
+// sideline isolates a chunk, with all its wholly free pages' memory taken back.
+func (a *Allocator) sideline(n int) {
+	c := a.chunks[n]
+	c.isolated = true
+	a.empty -= c.empty
+	for i := range c.blocks {
+		c.depopulate(i)
+	}
+	a.move(n, a.sidelined(), false)
+}
+
+// takeOver takes the area that the kernel took.
+func (t *Tracker) takeOver(e *Event, n, grains int) error {
 	c := t.a.chunks[n]
 	at := e.Off / minAlloc
 	if e.Off%minAlloc != 0 || at+grains > c.grains || c.used.next(at, at+grains, true) < at+grains {
@@ -119,6 +237,30 @@ func (t *Tracker) alloc(e *Event, n int) error {
 	t.a.reintegrate(n)
 	t.a.got(c, n, at, grains)
 	return nil
+}
+
+// clone is a copy that shares nothing.
+func (a *Allocator) clone() *Allocator {
+	b := *a
+	b.chunks = slices.Clone(a.chunks)
+	for i, c := range b.chunks {
+		if c != nil {
+			b.chunks[i] = c.clone()
+		}
+	}
+	b.slots = slices.Clone(a.slots)
+	for i := range b.slots {
+		b.slots[i] = slices.Clone(a.slots[i])
+	}
+	b.freed, b.scan = slices.Clone(a.freed), nil
+	return &b
+}
+
+func (c *chunk) clone() *chunk {
+	b := *c
+	b.used, b.bound, b.populated = slices.Clone(c.used), slices.Clone(c.bound), slices.Clone(c.populated)
+	b.blocks = slices.Clone(c.blocks)
+	return &b
 }
 
 // ChunkTexts are the parts about the known chunks of /sys/kernel/debug/percpu_stats, in
