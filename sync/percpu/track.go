@@ -34,6 +34,9 @@ type Tracker struct {
 	pending []Event
 	made    int
 	last    map[string]int
+	// budget is how many chunks may still be copied to try other orders: so many for each
+	// event, so that no trace takes long.
+	budget int
 }
 
 // Bounds of what a trace may ask for, in bytes: a unit, and all chunks' units.
@@ -58,12 +61,27 @@ func (t *Tracker) differ(e *Event, format string, args ...any) {
 	}
 }
 
-// maxPending bounds how many frees an allocation may have come before.
-const maxPending = 64
+// maxPending bounds how many frees an allocation may have come before; copiesPerEvent
+// is what each event adds to the budget.
+const (
+	maxPending     = 64
+	copiesPerEvent = 64
+)
+
+// afford says whether the chunks may be copied once more.
+func (t *Tracker) afford() bool {
+	n := len(t.a.chunks) + 1
+	if t.budget < n {
+		return false
+	}
+	t.budget -= n
+	return true
+}
 
 // Event replays an event. The error says what is impossible for any allocator: an area
 // that is not free, or a free of none.
 func (t *Tracker) Event(e *Event) error {
+	t.budget += copiesPerEvent
 	until := t.made + len(t.pending) - maxPending
 	if e.Kind != EventFree {
 		until = max(until, t.last[e.Task])
@@ -142,9 +160,11 @@ func (t *Tracker) alloc(e *Event, n int) error {
 	}
 	t.Placed++
 	want := Offset{n, e.Off}
-	before := *t
-	if len(t.pending) > 0 {
-		before.a = t.a.clone()
+	var before *Tracker
+	if len(t.pending) > 0 && t.afford() {
+		saved := *t
+		saved.a = t.a.clone()
+		before = &saved
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -154,7 +174,7 @@ func (t *Tracker) alloc(e *Event, n int) error {
 		t.Same++
 		return nil
 	}
-	if t.earlier(&before, want, grains, align, e.Atomic) {
+	if t.earlier(before, want, grains, align, e.Atomic) {
 		return nil
 	}
 	if ok {
@@ -171,12 +191,11 @@ func (t *Tracker) alloc(e *Event, n int) error {
 
 // earlier tries whether the area was taken before some of the pending frees.
 func (t *Tracker) earlier(before *Tracker, want Offset, grains, align int, atomic bool) bool {
-	for n := len(before.pending) - 1; n >= 0; n-- {
+	for n := t.made - 1; before != nil && n >= before.made && t.afford(); n-- {
 		try := *before
-		if n > 0 {
-			try.a = before.a.clone()
-		}
-		if try.free(before.made+n) != nil {
+		try.budget = t.budget
+		try.a = before.a.clone()
+		if try.free(n) != nil {
 			return false
 		}
 		if got, ok := try.a.search(grains, align, atomic); !ok || got != want {
@@ -193,6 +212,9 @@ func (t *Tracker) earlier(before *Tracker, want Offset, grains, align int, atomi
 // otherwise tries whether the kernel's chunk was not isolated, or the model's was.
 func (t *Tracker) otherwise(chose int, want Offset, grains, align int, atomic bool) bool {
 	for _, kernelFree := range []bool{true, false} {
+		if !t.afford() {
+			return false
+		}
 		try := *t
 		try.a = t.a.clone()
 		switch {
