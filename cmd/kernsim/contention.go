@@ -53,6 +53,9 @@ func plotContention(ctx context.Context, source string, _ *plotFlags) (viz.Graph
 			return nil, err
 		}
 		s := viz.Series{Name: fmt.Sprintf("%d CPUs", cpus)}
+		if cpus == 1 {
+			s.Name = "1 CPU"
+		}
 		for _, p := range points {
 			s.Y = append(s.Y, p.PerSecond)
 		}
