@@ -52,6 +52,7 @@ var commands = []func() *cobra.Command{
 	newSchedtopCommand,
 	newKsizeCommand,
 	newSlabinfoCommand,
+	newLayoutCommand,
 }
 
 func main() {

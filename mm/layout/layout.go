@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"sort"
+	"strconv"
+	"strings"
 )
 
 // Kind is what a region is for.
@@ -48,6 +50,16 @@ func (k Kind) String() string {
 
 // MarshalText writes the name.
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads a name.
+func (k *Kind) UnmarshalText(text []byte) error {
+	i := slices.Index(kindNames, string(text))
+	if i < 0 {
+		return &ConfigError{Field: "Kind", Value: strconv.Quote(string(text)), Want: strings.Join(kindNames, ", ")}
+	}
+	*k = Kind(i)
+	return nil
+}
 
 // Region is a range of virtual addresses.
 type Region struct {
