@@ -105,3 +105,23 @@ func TestPlotRefuses(t *testing.T) {
 		assert.Equal(t, exitUnusable, code, args)
 	}
 }
+
+func TestCompareObjects(t *testing.T) {
+	dir := t.TempDir()
+	code, out, errs := runKernsim(t, "compare", "--objects", "--workload=network", "--capture=x86_64-6.1-slab-1cpu", "--strategies=slub-6.1,slob", "--seeds=2", "-o", dir)
+	require.Zero(t, code, errs)
+	assert.Contains(t, out, "network: ")
+	assert.Contains(t, out, "slob")
+	assert.NotContains(t, out, "jemalloc")
+	rows, err := os.ReadFile(filepath.Join(dir, "objects.csv"))
+	require.NoError(t, err)
+	assert.Equal(t, 1+2*2+2, strings.Count(string(rows), "\n"))
+	svg, err := os.ReadFile(filepath.Join(dir, "held-network.svg"))
+	require.NoError(t, err)
+	assert.Contains(t, string(svg), "asked for")
+	for _, args := range [][]string{{"--workload=none"}, {"--strategies=none"}, {"--seeds=0"}, {"--capture=nowhere"}} {
+		code, _, errs := runKernsim(t, append([]string{"compare", "--objects", "-o", dir}, args...)...)
+		assert.Equal(t, 2, code, args)
+		assert.NotEmpty(t, errs)
+	}
+}
