@@ -134,7 +134,7 @@ func (l *Layout) arm() error {
 		modulesEnd -= pmd
 		l.add(Pkmap, modulesEnd, pmd)
 	}
-	low := min(c.memEnd()-c.memStart(), vmallocEnd-c.VmallocReserve-vmallocOffset-l.pageOffset)
+	low := min(c.memEnd()-c.memStart(), vmallocEnd-c.vmallocReserve()-l.pageOffset)
 	l.highMemory = l.pageOffset + low
 	l.add(User, 0, l.taskSize)
 	l.between(Modules, l.taskSize, modulesEnd)

@@ -152,7 +152,8 @@ type Config struct {
 	// VmallocReserve is what vmalloc= gives 32-bit kernels, in bytes; 0 is 128 MiB (x86), 240 MiB (arm).
 	VmallocReserve uint64
 	// FixmapPages is the size of the fixmap in pages, which depends on the build; 0
-	// is 646 on x86_64, 1,031 on arm64 with 4 KiB pages. CPUEntryPages is x86's CPU entry area.
+	// is 646 on x86_64, 1,031 on arm64 with 4 KiB pages, 1,537 on x86 with those of the boot. CPUEntryPages is
+	// x86's CPU entry area; 0 is 1,377, for 32 CPUs.
 	FixmapPages, CPUEntryPages uint64
 
 	// KASLR are the kernel's random draws; nil is nokaslr.
@@ -205,12 +206,6 @@ func (c *Config) complete() error {
 	}
 	if c.NoHighmem && c.Arch.Is64() {
 		return c.bad("NoHighmem", c.NoHighmem, "false with 64 bits")
-	}
-	if c.VmallocReserve == 0 {
-		c.VmallocReserve = 128 << 20
-		if c.Arch == ARM {
-			c.VmallocReserve = 240 << 20
-		}
 	}
 	if most := uint64(1)<<30 - 256<<20; c.VmallocReserve > most || c.VmallocReserve%c.PageSize != 0 {
 		return c.bad("VmallocReserve", c.VmallocReserve, "whole pages, at most 768 MiB")
@@ -267,10 +262,10 @@ func (c *Config) completeBits() error {
 			}
 		}
 		if c.Arch == X86 && c.FixmapPages == 0 {
-			c.FixmapPages = 1024
+			c.FixmapPages = 1537
 		}
 		if c.CPUEntryPages == 0 {
-			c.CPUEntryPages = 345
+			c.CPUEntryPages = 1377
 		}
 		if c.FixmapPages > 1<<12 || c.CPUEntryPages > 1<<14 {
 			return c.bad("FixmapPages, CPUEntryPages", c.FixmapPages, "at most 4096 and 16384")
@@ -330,6 +325,19 @@ func (c *Config) memEnd() uint64 {
 		return 0
 	}
 	return c.Memory[len(c.Memory)-1].End
+}
+
+// vmallocReserve is what vmalloc has at least, with the hole before it. On x86 a
+// size that was asked for is for vmalloc alone, the default one for both.
+func (c *Config) vmallocReserve() uint64 {
+	const hole = 8 << 20
+	switch {
+	case c.VmallocReserve != 0:
+		return c.VmallocReserve + hole
+	case c.Arch == ARM:
+		return 240<<20 + hole
+	}
+	return 128 << 20
 }
 
 func (c *Config) pageShift() uint { return uint(bits.TrailingZeros64(c.PageSize)) }

@@ -38,7 +38,8 @@ type boot struct {
 	name             string
 	bits, physBits   int
 	seed             uint32
-	kaslr            bool
+	kaslr, pae       bool
+	vmalloc          uint64
 	ram              []PhysRange
 	image, text, end uint64
 	ranges           [][3]uint64
@@ -58,6 +59,10 @@ func readBoots(t *testing.T) []*boot {
 					b.bits, _ = strconv.Atoi(v)
 				case "physbits":
 					b.physBits, _ = strconv.Atoi(v)
+				case "pae":
+					b.pae = true
+				case "vmalloc":
+					b.vmalloc = hexOf(t, v)
 				case "seed":
 					b.seed, b.kaslr = uint32(hexOf(t, v)), true
 				}
@@ -83,7 +88,7 @@ func readBoots(t *testing.T) []*boot {
 			b.ranges = append(b.ranges, [3]uint64(n))
 		}
 	}
-	require.Len(t, all, 7)
+	require.Len(t, all, 12)
 	return all
 }
 
@@ -91,6 +96,9 @@ func readBoots(t *testing.T) []*boot {
 func (b *boot) layoutOf(t *testing.T) *Layout {
 	t.Helper()
 	c := Config{VABits: b.bits, PhysBits: b.physBits, Memory: b.ram}
+	if b.bits == 32 {
+		c = Config{Arch: X86, PAE: b.pae, VmallocReserve: b.vmalloc, Memory: b.ram}
+	}
 	if b.kaslr {
 		size := b.end - b.text
 		c.KASLR = &KASLR{Memory: MemoryState(b.seed), ImageSize: size, ImagePhys: b.image, Image: (b.text - 0xffffffff81000000) / (2 << 20)}
@@ -108,6 +116,10 @@ func TestBootsAreEqual(t *testing.T) {
 	for _, b := range readBoots(t) {
 		l := b.layoutOf(t)
 		assert.Equal(t, b.text, l.Image(), b.name)
+		if b.bits == 32 {
+			checked += checkRanges32(t, b, l)
+			continue
+		}
 		for _, r := range b.ranges {
 			start, size, phys := r[0], r[1], r[2]
 			region, ok := l.Find(start)
@@ -144,7 +156,18 @@ func TestBootsAreEqual(t *testing.T) {
 			}
 		}
 	}
-	assert.Equal(t, 53, checked)
+	assert.Equal(t, 63, checked)
+}
+
+// checkRanges32 compares a 32-bit kernel's two ranges, vmalloc and low memory.
+func checkRanges32(t *testing.T, b *boot, l *Layout) int {
+	for i, kind := range []Kind{Vmalloc, DirectMap} {
+		r, ok := l.Region(kind)
+		require.True(t, ok)
+		assert.Equal(t, fmt.Sprintf("%x+%x", b.ranges[i][0], b.ranges[i][1]), fmt.Sprintf("%x+%x", r.Start, r.Size()), "%s: %v", b.name, kind)
+	}
+	require.Len(t, b.ranges, 2)
+	return 2
 }
 
 // With any other state of the generator no base but by chance is right.

@@ -128,7 +128,7 @@ func (l *Layout) x86() error {
 		}
 		l.add(Pkmap, pkmap, entries*c.PageSize)
 	}
-	low := min(c.memEnd()&^(c.PageSize-1), vmallocEnd-l.pageOffset-c.VmallocReserve)
+	low := min(c.memEnd()&^(c.PageSize-1), vmallocEnd-l.pageOffset-c.vmallocReserve())
 	l.highMemory = l.pageOffset + low
 	l.add(User, 0, l.taskSize)
 	if low > 0 {
