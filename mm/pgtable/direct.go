@@ -23,7 +23,7 @@ func ForLayout(l *layout.Layout) (*Format, error) {
 // MapDirect builds the direct map of a layout's memory in the kernel's tables: whole pages,
 // writable, not executable, by blocks of up to largest bytes where address and memory
 // are aligned to them, as split_mem_range and create_pgd_mapping choose them.
-// It says how many bytes it mapped.
+// x86 maps the first MiB as a whole, what is in it or not. It says how many bytes it mapped.
 func (t *PageTable) MapDirect(l *layout.Layout, largest uint64) (uint64, error) {
 	_, last, ok := l.MappedDirect()
 	if !ok {
@@ -31,7 +31,7 @@ func (t *PageTable) MapDirect(l *layout.Layout, largest uint64) (uint64, error) 
 	}
 	var done uint64
 	page := t.f.PageSize()
-	for _, r := range l.Config().Memory {
+	for _, r := range t.f.directRanges(l.Config().Memory) {
 		start, end := (r.Start+page-1)&^(page-1), r.End&^(page-1)
 		if start >= end {
 			continue
@@ -49,4 +49,19 @@ func (t *PageTable) MapDirect(l *layout.Layout, largest uint64) (uint64, error) 
 		}
 	}
 	return done, nil
+}
+
+// directRanges are the ranges of memory that the direct map is built of.
+func (f *Format) directRanges(memory []layout.PhysRange) []layout.PhysRange {
+	const isa = 1 << 20
+	if (f.enc != encX86 && f.enc != encX86_32) || len(memory) == 0 || memory[len(memory)-1].End <= isa {
+		return memory
+	}
+	out := []layout.PhysRange{{Start: 0, End: isa}}
+	for _, r := range memory {
+		if r.Start = max(r.Start, isa); r.Start < r.End {
+			out = append(out, r)
+		}
+	}
+	return out
 }

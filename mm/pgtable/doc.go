@@ -24,11 +24,21 @@
 //     tables and the kernel's copies of both in one page.
 //   - x86: a right has to be given at every level, no-execute at none; present, accessed and dirty
 //     are set by the CPU. A fault has the page fault's error code.
+//     Tables have all rights, the kernel's too, but for those that a block of the kernel was split into.
+//   - The direct map takes the largest block that address and memory allow; x86 maps the first MiB as a whole.
 //   - arm64, LPAE: writable but clean is read-only with the kernel's own write bit, so that the
 //     first write sets dirty: by the CPU (arm64 with hardware management, DBM), or by a fault. A fault has the
 //     status code with the level.
 //   - arm64: runs of entries with the contiguous bit are one block: changes of a part of it are refused,
 //     as the kernel would have to unfold it.
+//
+// # Evidence
+//
+// testdata/tables.txt has the page tables of three running x86_64 kernels (6.1, emulated; 4 and 5 levels,
+// with and without blocks of 1 GiB), read from memory. Every entry of user space and of the
+// direct map is written as it was read; the direct map built from the machine's memory has every
+// entry of the captured one, once the blocks that the kernel split are split and the rights that it
+// changed are changed. The other formats' bits follow headers and manuals.
 //
 // # Left out
 //

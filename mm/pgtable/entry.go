@@ -60,16 +60,17 @@ const (
 	shortPageNormal    = 1<<6 | 1<<3 | 1<<2
 )
 
-// tableEntry is the entry of a table.
-func (f *Format) tableEntry(phys uint64, level int, user bool) uint64 {
+// tableEntry is the entry of a table. x86 gives all rights to all tables, also
+// the kernel's, but for those that a kernel's block was split into.
+func (f *Format) tableEntry(phys uint64, level int, splitKernel bool) uint64 {
 	switch f.enc {
 	case encX86, encX86_32:
 		if f.vaBits == 32 && f.enc == encX86 && level == 0 {
 			return phys | x86Present // all other bits are reserved here
 		}
-		e := phys | x86Present | x86Write | x86Accessed | x86Dirty
-		if user {
-			e |= x86User
+		e := phys | x86Present | x86Write | x86User | x86Accessed | x86Dirty
+		if splitKernel {
+			e &^= x86User
 		}
 		return e
 	case encARM64:

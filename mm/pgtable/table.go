@@ -224,7 +224,7 @@ func (t *PageTable) descend(va uint64, p *path, to int) error {
 			}
 			return err
 		}
-		t.set(p, t.f.tableEntry(t.nodes[next].phys, p.level, t.f.userHalf(va)))
+		t.set(p, t.f.tableEntry(t.nodes[next].phys, p.level, false))
 		t.nodes[p.node[p.level]].below[p.index[p.level]] = next
 		p.level++
 		p.node[p.level], p.index[p.level] = next, t.index(p.level, va)
@@ -452,7 +452,7 @@ func (t *PageTable) Split(va, size uint64) error {
 		n.entries[i] = f.leafEntry(phys+uint64(i)*step, p.level+1, fl)
 	}
 	n.used = int32(len(n.entries))
-	t.set(&p, f.tableEntry(n.phys, p.level, f.userHalf(va)))
+	t.set(&p, f.tableEntry(n.phys, p.level, fl&User == 0))
 	t.nodes[p.node[p.level]].below[p.index[p.level]] = next
 	return nil
 }

@@ -130,8 +130,8 @@ func TestEntryValues(t *testing.T) {
 		got := c.f.leafEntry(0, c.level, c.fl)
 		assert.Equal(t, fmt.Sprintf("%#x", c.want), fmt.Sprintf("%#x", got), "%s level %d %v", c.f, c.level, c.fl)
 	}
-	assert.Equal(t, uint64(0x1067), X86_64(4).tableEntry(0x1000, 0, true))  // _PAGE_TABLE
-	assert.Equal(t, uint64(0x1063), X86_64(4).tableEntry(0x1000, 0, false)) // _KERNPG_TABLE
+	assert.Equal(t, uint64(0x1067), X86_64(4).tableEntry(0x1000, 0, false)) // _PAGE_TABLE
+	assert.Equal(t, uint64(0x1063), X86_64(4).tableEntry(0x1000, 0, true))  // _KERNPG_TABLE
 	assert.Equal(t, uint64(0x1001), X86(true).tableEntry(0x1000, 0, true))
 	assert.Equal(t, uint64(0x1000000000001003), a64.tableEntry(0x1000, 0, false))
 	assert.Equal(t, uint64(0x0800000000001003), a64u.tableEntry(0x1000, 0, true))
