@@ -31,6 +31,7 @@
 //     status code with the level.
 //   - arm64: runs of entries with the contiguous bit are one block: changes of a part of it are refused,
 //     as the kernel would have to unfold it.
+//   - A TLB remembers translations by address space until they are flushed or replaced; stale ones stay in use.
 //
 // # Evidence
 //

@@ -52,13 +52,13 @@ func (c *counter) FreeTable(pfn uint64, order int) error {
 	return nil
 }
 
-func arm64(t testing.TB, page uint64, bits int, kernel, hw bool) *Format {
+func arm64(t require.TestingT, page uint64, bits int, kernel, hw bool) *Format {
 	f, err := ARM64(page, bits, kernel, hw)
 	require.NoError(t, err)
 	return f
 }
 
-func allFormats(t testing.TB) []*Format {
+func allFormats(t require.TestingT) []*Format {
 	fs := []*Format{X86_64(4), X86_64(5), X86(false), X86(true), ARM(false), ARM(true)}
 	for _, c := range []struct {
 		page uint64
