@@ -242,3 +242,21 @@ func TestExecIsSeeded(t *testing.T) {
 		assert.Less(t, d.Value, d.Choices, d.What)
 	}
 }
+
+// What a draw of 0 gives: in captured processes a page more or less is not told
+// from another draw.
+func TestDrawsOfZero(t *testing.T) {
+	l, err := New(Config{})
+	require.NoError(t, err)
+	p, err := l.Exec(ProcessConfig{RandomizeVASpace: 2, StackLimit: 8 << 20, ProgramEnd: 0x403000}, func() uint64 { return 0 })
+	require.NoError(t, err)
+	// Below the top: 8 MiB of limit, 1 MiB of guard gap, 2^22-1 pages that the stack may move.
+	assert.Equal(t, uint64(0x7ffbff700000), p.MmapBase)
+	assert.Equal(t, uint64(0x404000), p.Brk, "a page after the program stays free")
+	l, err = New(Config{Kernel: Linux5_4})
+	require.NoError(t, err)
+	p, err = l.Exec(ProcessConfig{RandomizeVASpace: 2, StackLimit: 8 << 20, ProgramEnd: 0x403000}, func() uint64 { return 0 })
+	require.NoError(t, err)
+	assert.Equal(t, uint64(0x403000), p.Brk)
+	assert.Equal(t, Draw{"heap", 4096, 8192, 0}, p.Draws[2], "32 MiB")
+}

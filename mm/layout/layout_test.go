@@ -348,3 +348,43 @@ func TestParse(t *testing.T) {
 	_, err := ParseArch("vax")
 	assert.Error(t, err)
 }
+
+// arm64's draws and sections, worked out by hand from the rules.
+func TestARM64ByHand(t *testing.T) {
+	at := func(c Config) *Layout {
+		c.Arch = ARM64
+		l, err := New(c)
+		require.NoError(t, err)
+		return l
+	}
+	virt := func(l *Layout, phys uint64) uint64 {
+		v, err := l.PhysToVirt(phys)
+		require.NoError(t, err)
+		return v - l.PageOffset()
+	}
+	ram := []PhysRange{{0x60000000, 0x61000000}}
+	assert.Equal(t, uint64(0x20000000), virt(at(Config{Memory: ram}), 0x60000000), "the start is rounded to 1 GiB")
+	big := at(Config{Memory: ram, PageSize: 64 << 10})
+	assert.Equal(t, uint64(0), virt(big, 0x60000000), "or to 512 MiB")
+	assert.True(t, big.PFNValid(0x7fff0000>>16), "sections have 512 MiB")
+	assert.False(t, big.PFNValid(0x80000000>>16))
+	old := at(Config{Memory: ram, Kernel: Linux5_4})
+	assert.True(t, old.PFNValid(0x60fff))
+	assert.False(t, old.PFNValid(0x61000), "5.4 looks at each page")
+
+	zero := []PhysRange{{0, 1 << 30}}
+	l := at(Config{Memory: zero, PhysBits: 40, KASLR: &KASLR{Seed: 0x123456789abc}})
+	assert.Equal(t, uint64(0xffffb2345e600000), l.Image())
+	assert.Equal(t, uint64(78605)<<30, virt(l, 0), "room for 130048 steps, 0x9abc of 0x10000 of them")
+	l = at(Config{Memory: zero, Kernel: Linux6_12, KASLR: &KASLR{Seed: 1 << 63}})
+	assert.Equal(t, uint64(0xffffbf001fc00000), l.Image())
+	// A CPU with 48 bits under a kernel for 52 has its memory in the upper part.
+	l = at(Config{Memory: zero, VABits: 52, PageSize: 64 << 10, HardwareVABits: 48})
+	v, err := l.PhysToVirt(0)
+	require.NoError(t, err)
+	assert.Equal(t, uint64(0xffff000000000000), v)
+	page, err := l.PFNToPage(0)
+	require.NoError(t, err)
+	region, _ := l.Find(page)
+	assert.Equal(t, Vmemmap, region.Kind)
+}
