@@ -76,8 +76,11 @@ func TestPlotKinds(t *testing.T) {
 	dir := t.TempDir()
 	for _, k := range plotKinds() {
 		source := "pi3-kmem-slab"
-		if k.name == "waste" {
+		switch k.name {
+		case "waste":
 			source = "6.1"
+		case "contention":
+			source = "rt_mutex"
 		}
 		for _, ext := range []string{".svg", ".csv", ".png"} {
 			file := filepath.Join(dir, k.name+ext)

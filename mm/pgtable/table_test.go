@@ -581,7 +581,7 @@ func BenchmarkWalk(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {
-				if _, fault := tab.Access(uint64(i*2654435761)>>8&4095<<12, AccessUser|AccessWrite); fault != nil {
+				if _, fault := tab.Access(uint64(i)*2654435761>>8&4095<<12, AccessUser|AccessWrite); fault != nil {
 					b.Fatal(fault)
 				}
 			}
