@@ -17,6 +17,13 @@ type PageRecorder struct {
 	// pcp[cpu] are the pages on the CPU's lists, all zones together.
 	pcp    [][]float64
 	before []ZoneMap
+	// types[t] are the blocks on the free lists of migrate type t, of all
+	// orders and zones.
+	types [][]float64
+	// locks and work are the acquisitions of the zones' locks so far, and the
+	// blocks put on or taken off free lists; splits and merges the blocks divided
+	// and joined.
+	locks, work, splits, merges []uint64
 	// last is the allocator seen last, to read its final state.
 	last *buddy.Allocator
 }
@@ -58,6 +65,7 @@ func (r *PageRecorder) Observe(ns uint64, a *buddy.Allocator) {
 		r.free = make([][]float64, config.MaxOrder)
 		r.pcp = make([][]float64, config.CPUs)
 		r.zones = make([]zoneSamples, a.NumZones())
+		r.types = make([][]float64, buddy.NumMigrateTypes)
 	}
 	if n := len(r.ns); n > 0 {
 		ns = max(ns, r.ns[n-1])
@@ -77,6 +85,27 @@ func (r *PageRecorder) Observe(ns uint64, a *buddy.Allocator) {
 		}
 		r.pcp[cpu] = append(r.pcp[cpu], float64(n))
 	}
+	r.listsAndLocks(a)
+}
+
+// listsAndLocks takes a sample of the free lists' lengths and of the counters.
+func (r *PageRecorder) listsAndLocks(a *buddy.Allocator) {
+	var locks, work, splits, merges uint64
+	for t := range r.types {
+		n := uint64(0)
+		for z := range r.zones {
+			for o := range r.free {
+				n += a.Zone(z).FreeBlocksOf(buddy.Order(o), buddy.MigrateType(t))
+			}
+		}
+		r.types[t] = append(r.types[t], float64(n))
+	}
+	for z := range r.zones {
+		s := a.Zone(z).Stats()
+		locks, work, splits, merges = locks+s.LockAcquisitions, work+s.ListOps, splits+s.Splits, merges+s.Merges
+	}
+	r.locks, r.work = append(r.locks, locks), append(r.work, work)
+	r.splits, r.merges = append(r.splits, splits), append(r.merges, merges)
 }
 
 // Figure is a graph with what to know about it.
