@@ -267,8 +267,7 @@ func (g *Gantt) SVG() []byte {
 	p.bottom = c.y + rowHeight*float64(max(len(rows), 1))
 	until := max(g.until, g.from+1)
 	x, label := timeAxis([]uint64{g.from, until})
-	unit := strings.TrimPrefix(label, "time since the first request")
-	label = "time" + unit
+	label = timeOnly(label)
 	p.x = scale{lo: x[0], hi: x[1], a: p.left, b: p.right}
 	if g.from > 0 {
 		// The ticks count from the start, not from where the drawing begins.

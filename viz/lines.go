@@ -25,12 +25,19 @@ type Lines struct {
 	Steps  bool
 	Y      Axis
 	Series []Series
+	// Most is how many series are drawn, the first ones; 0 means seven, which is
+	// also the most.
+	Most int
 }
 
 // SVG draws the graph.
 func (g Lines) SVG() []byte {
 	c := newCanvas(g.Frame)
-	shown := g.Series[:min(len(g.Series), maxSeries)]
+	most := maxSeries
+	if g.Most > 0 {
+		most = min(most, g.Most)
+	}
+	shown := g.Series[:min(len(g.Series), most)]
 	names := make([]string, len(shown))
 	for i := range shown {
 		names[i] = shown[i].Name

@@ -153,7 +153,43 @@ func (r *PageRecorder) Graphs(source string) []NamedGraph {
 			r.unusable(z, source)},
 		{"extfrag", "Why a request of an order would fail: towards 0 for lack of memory, towards 1 because of fragmentation, where compaction helps; " +
 			"grey means that it would succeed.", r.external(z, source)},
+		{"list-lengths", "How long the lists are: blocks on the zones' free lists by migrate type, pages on each CPU's own lists.", r.listLengths(source)},
+		{"zone-lock", "How much the zones' locks are asked for: how often they are taken between two moments, and how many blocks are put on or taken off lists " +
+			"while they are held. Each peak is a refill or a drain of per-CPU lists.", r.zoneLock(source)},
 	}
+}
+
+// listLengths has a row for each migrate type that has a block at some time, and
+// for each CPU.
+func (r *PageRecorder) listLengths(source string) Graph {
+	x, label := timeAxis(r.ns)
+	g := Rows{Frame: Frame{"List lengths", source}, X: x, XLabel: label, RowsLabel: "list", ValueLabel: "blocks; CPU: pages"}
+	for t, y := range r.types {
+		if _, hi := bounds(y); hi > 0 {
+			g.Rows = append(g.Rows, Row{Name: buddy.MigrateType(t).String(), Y: y, Shade: 0})
+		}
+	}
+	for cpu, y := range r.pcp {
+		g.Rows = append(g.Rows, Row{Name: fmt.Sprintf("CPU %d", cpu), Y: y, Shade: 0.6})
+	}
+	return g
+}
+
+// zoneLock shows differences of the counters.
+func (r *PageRecorder) zoneLock(source string) Graph {
+	x, label := timeAxis(r.ns)
+	g := Rows{Frame: Frame{"Zone lock: acquisitions and work", source}, X: x, XLabel: label, RowsLabel: "between two moments", ValueLabel: "number"}
+	for i, c := range []struct {
+		name  string
+		count []uint64
+	}{{"acquisitions", r.locks}, {"list operations", r.work}, {"blocks split", r.splits}, {"blocks merged", r.merges}} {
+		y := make([]float64, len(c.count))
+		for k := 1; k < len(y); k++ {
+			y[k-1] = float64(c.count[k] - c.count[k-1])
+		}
+		g.Rows = append(g.Rows, Row{Name: c.name, Y: y, Shade: float64(i) / 4})
+	}
+	return g
 }
 
 // busiest is the zone whose free lists changed most: there the fragmentation

@@ -66,7 +66,7 @@ func (s *Samples) label(unit string) string {
 	if len(s.At) == 0 {
 		return s.Name + ": none"
 	}
-	return fmt.Sprintf("%s: %s values, median %s, 99 %% %s, max %s %s", s.Name, Count(s.Total()),
+	return fmt.Sprintf("%s (%s): median %s, 99 %% %s, max %s %s", s.Name, Count(s.Total()),
 		short(s.Quantile(0.5)), short(s.Quantile(0.99)), short(s.At[len(s.At)-1]), unit)
 }
 
@@ -151,11 +151,21 @@ func (g Histogram) SVG() []byte {
 	p.left = margin + labelWidth(yTicks, 0) + 8
 	xTicks, xStep := p.horizontal(Axis{Log: g.LogX}, 6, classes)
 	c.yAxis(p, yTicks, 0)
-	c.xAxis(p, xTicks, xStep, g.XLabel)
+	c.xAxis(p, xTicks, xStep, g.XLabel+edge(g.LogX, shown))
 	for i := range shown {
 		c.outline(p, classes, counts[i], i)
 	}
 	return c.finish(g.Frame)
+}
+
+// edge says where zeros are on a logarithmic axis, if there are some.
+func edge(log bool, shown []Samples) string {
+	for i := range shown {
+		if log && len(shown[i].At) > 0 && shown[i].At[0] <= 0 {
+			return "; 0 is at the left edge"
+		}
+	}
+	return ""
 }
 
 // samplesLegend has a line for each series, with its figures.
@@ -251,7 +261,7 @@ func (g CDF) SVG() []byte {
 	p.left = margin + labelWidth(yTicks, 0) + 8
 	xTicks, xStep := p.horizontal(Axis{Log: true}, 6, at...)
 	c.yAxis(p, yTicks, 0)
-	c.xAxis(p, xTicks, xStep, g.XLabel)
+	c.xAxis(p, xTicks, xStep, g.XLabel+edge(true, shown))
 	for i := range shown {
 		c.path(p, at[i], shares[i], i, true)
 	}

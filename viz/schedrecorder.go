@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/kernsim/kernsim/sched"
 )
@@ -35,15 +36,18 @@ type SchedRecorder struct {
 	ns      []uint64
 	tasks   []schedTrack
 	running [][]float64 // by CPU: runnable tasks
+	tracked bool        // some entity's load has been updated
 }
 
 // schedTrack is what is known of a task. Values are by moment and NaN where
 // it had none; a list that is too short ends with NaNs.
 type schedTrack struct {
-	label         string
-	firstRun, ran uint64 // sum_exec_runtime at first and now
-	vruntime      []float64
-	util, load    []float64
+	pid  int32
+	nice int
+	// ran is how long it ran while it was looked at; exec its sum_exec_runtime
+	// at the last look, at the time seen.
+	ran, exec, seen      uint64
+	vruntime, util, load []float64
 }
 
 func (r *SchedRecorder) want() int {
@@ -91,22 +95,24 @@ func (r *SchedRecorder) add(at uint64, m *sched.Machine) {
 	for id := m.CPUs(); id < m.Tasks(); id++ {
 		i := id - m.CPUs()
 		if i == len(r.tasks) {
-			r.tasks = append(r.tasks, schedTrack{})
+			r.tasks = append(r.tasks, schedTrack{seen: at, exec: m.Entity(m.EntityOf(sched.TaskID(id))).SumExec})
 		}
-		r.addTask(&r.tasks[i], m, sched.TaskID(id))
+		r.addTask(&r.tasks[i], at, m, sched.TaskID(id))
 	}
 }
 
 // addTask takes the newest moment's values of a task; those of the moments
 // before without any are NaN.
-func (r *SchedRecorder) addTask(t *schedTrack, m *sched.Machine, id sched.TaskID) {
+func (r *SchedRecorder) addTask(t *schedTrack, at uint64, m *sched.Machine, id sched.TaskID) {
 	task := m.Task(id)
 	e := m.Entity(m.EntityOf(id))
-	if t.label == "" {
-		t.label = taskLabel(&task, r.Name)
-		t.firstRun = e.SumExec
+	t.pid, t.nice = task.PID, task.Nice
+	// A replay takes values over that no event told before: nobody runs longer
+	// than time goes on.
+	if d := e.SumExec - t.exec; d <= at-t.seen {
+		t.ran += d
 	}
-	t.ran = e.SumExec
+	t.exec, t.seen = e.SumExec, at
 	if task.Class != sched.ClassFair {
 		return
 	}
@@ -116,25 +122,27 @@ func (r *SchedRecorder) addTask(t *schedTrack, m *sched.Machine, id sched.TaskID
 		}
 		*list = append(*list, v)
 	}
-	if task.OnRQ {
+	// A virtual runtime of just 0 is one that a replay does not know yet.
+	if task.OnRQ && e.OnRQ && e.Vruntime != 0 {
 		if !r.haveBase {
 			r.base, r.haveBase = e.Vruntime, true
 		}
 		put(&t.vruntime, float64(int64(e.Vruntime-r.base)))
 	}
+	r.tracked = r.tracked || e.Load.LastUpdate != 0
 	put(&t.util, float64(e.Load.Util))
 	put(&t.load, float64(e.Load.Load))
 }
 
-func taskLabel(t *sched.TaskState, name func(int32) string) string {
-	s := "pid " + strconv.Itoa(int(t.PID))
-	if name != nil {
-		if n := name(t.PID); n != "" {
-			s = n + "-" + strconv.Itoa(int(t.PID))
+func (r *SchedRecorder) label(t *schedTrack) string {
+	s := "pid " + strconv.Itoa(int(t.pid))
+	if r.Name != nil {
+		if n := r.Name(t.pid); n != "" {
+			s = n + "-" + strconv.Itoa(int(t.pid))
 		}
 	}
-	if t.Nice != 0 {
-		s += fmt.Sprintf(" (nice %d)", t.Nice)
+	if t.nice != 0 {
+		s += fmt.Sprintf(" (nice %d)", t.nice)
 	}
 	return s
 }
@@ -186,8 +194,8 @@ func (r *SchedRecorder) Graphs(source string) []NamedGraph {
 		{"pelt-load", "Load of tasks (PELT)", "How much a task wanted to run lately, times its weight: what load balancing and group shares go by.",
 			"load_avg (weight × runnable share)", func(t *schedTrack) []float64 { return t.load }},
 	} {
-		if g, ok := r.loads(source, l.title, l.label, l.of); ok {
-			out = append(out, NamedGraph{l.id, l.caption, g})
+		if r.tracked {
+			out = append(out, NamedGraph{l.id, l.caption, r.loads(source, l.title, l.label, l.of)})
 		}
 	}
 	return out
@@ -198,11 +206,11 @@ func (r *SchedRecorder) Graphs(source string) []NamedGraph {
 func (r *SchedRecorder) busiest(of func(*schedTrack) []float64) []*schedTrack {
 	var out []*schedTrack
 	for i := range r.tasks {
-		if t := &r.tasks[i]; len(of(t)) > 0 && t.ran > t.firstRun {
+		if t := &r.tasks[i]; len(of(t)) > 0 && t.ran > 0 {
 			out = append(out, t)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *schedTrack) int { return cmp.Compare(b.ran-b.firstRun, a.ran-a.firstRun) })
+	slices.SortStableFunc(out, func(a, b *schedTrack) int { return cmp.Compare(b.ran, a.ran) })
 	return out
 }
 
@@ -217,7 +225,7 @@ func (r *SchedRecorder) series(values []float64) []float64 {
 
 func (r *SchedRecorder) lines(title, source string, y Axis) Lines {
 	x, label := timeAxis(r.ns)
-	return Lines{Frame: Frame{title, source}, X: x, XLabel: "time" + label[len("time since the first request"):], Y: y}
+	return Lines{Frame: Frame{title, source}, X: x, XLabel: timeOnly(label), Y: y}
 }
 
 func (r *SchedRecorder) vruntime(source string) Lines {
@@ -236,28 +244,33 @@ func (r *SchedRecorder) vruntime(source string) Lines {
 		for i := range y {
 			y[i] = (y[i] - least) / 1e6
 		}
-		g.Series = append(g.Series, Series{t.label, y})
+		g.Series = append(g.Series, Series{r.label(t), y})
 	}
 	return g
 }
 
-func (r *SchedRecorder) runQueues(source string) Lines {
-	g := r.lines("Length of the run queues", source, Axis{Label: "runnable tasks", FromZero: true, Max: 2})
-	g.Steps = true
+func (r *SchedRecorder) runQueues(source string) Rows {
+	x, label := timeAxis(r.ns)
+	g := Rows{Frame: Frame{"Length of the run queues", source}, X: x, XLabel: timeOnly(label), RowsLabel: "CPU", ValueLabel: "runnable tasks"}
 	for cpu, y := range r.running {
-		g.Series = append(g.Series, Series{"CPU " + strconv.Itoa(cpu), y})
+		g.Rows = append(g.Rows, Row{Name: "CPU " + strconv.Itoa(cpu), Y: y, Shade: 0.3})
 	}
 	return g
 }
 
-func (r *SchedRecorder) loads(source, title, label string, of func(*schedTrack) []float64) (g Lines, some bool) {
-	g = r.lines(title, source, Axis{Label: label, FromZero: true})
+// timeOnly takes from a time axis's label what it counts from.
+func timeOnly(label string) string {
+	return "time" + strings.TrimPrefix(label, "time since the first request")
+}
+
+// maxLoads is how many tasks a graph of load averages shows: they cross often.
+const maxLoads = 5
+
+func (r *SchedRecorder) loads(source, title, label string, of func(*schedTrack) []float64) Lines {
+	g := r.lines(title, source, Axis{Label: label, FromZero: true})
 	for _, t := range r.busiest(of) {
-		y := r.series(of(t))
-		for _, v := range y {
-			some = some || v > 0
-		}
-		g.Series = append(g.Series, Series{t.label, y})
+		g.Series = append(g.Series, Series{r.label(t), r.series(of(t))})
 	}
-	return g, some
+	g.Most = maxLoads
+	return g
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -53,7 +54,7 @@ type schedInput struct {
 // findSchedInput finds out what a source is.
 func findSchedInput(name string) (*schedInput, error) {
 	if info, err := os.Stat(name); err == nil && !info.IsDir() {
-		in := &schedInput{name: name, path: name, open: func() (*trace.Reader, func() error, error) { return openTrace(name) }}
+		in := &schedInput{name: filepath.Base(name), path: name, open: func() (*trace.Reader, func() error, error) { return openTrace(name) }}
 		text, err := readInput(name)
 		if err != nil {
 			return nil, &inputError{err}
@@ -403,7 +404,7 @@ func plotContention(_ context.Context, name string, _ *plotFlags) (viz.Graph, er
 		us := func(ns int64) float64 { return float64(ns) / 1000 }
 		return viz.Times{N: t.N, Min: us(t.Min), Max: us(t.Max), Sum: us(t.Total), Mean: us(t.Total) / float64(max(t.N, 1))}
 	}
-	g := viz.Contention{Frame: viz.Frame{Title: "How long locks were waited for and held", Source: name + " · /proc/lock_stat"}}
+	g := viz.Contention{Frame: viz.Frame{Title: "How long locks were waited for and held", Source: filepath.Base(name) + " · /proc/lock_stat"}}
 	for i := range rows {
 		g.Locks = append(g.Locks, viz.LockTimes{Name: rows[i].Name, Wait: times(&rows[i].Wait), Hold: times(&rows[i].Hold)})
 	}

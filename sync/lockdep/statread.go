@@ -26,7 +26,9 @@ type StatError struct {
 	What string
 }
 
-func (e *StatError) Error() string { return fmt.Sprintf("%s:%d: lock_stat: %s", e.Name, e.Line, e.What) }
+func (e *StatError) Error() string {
+	return fmt.Sprintf("%s:%d: lock_stat: %s", e.Name, e.Line, e.What)
+}
 
 // ErrNoLockStat says that a text is no /proc/lock_stat.
 var ErrNoLockStat = errors.New(`no lock_stat: its first line is not "lock_stat version 0.3" or "0.4"`)
