@@ -76,8 +76,15 @@ func TestPlotKinds(t *testing.T) {
 	dir := t.TempDir()
 	for _, k := range plotKinds() {
 		source := "pi3-kmem-slab"
-		if k.name == "waste" {
+		switch k.name {
+		case "waste":
 			source = "6.1"
+		case "vruntime", "runqueue", "gantt", "latency", "latency-cdf":
+			source = "sched-cfs-nice-1cpu"
+		case "pelt", "pelt-load":
+			source = "sched-pelt-1cpu"
+		case "lock-contention":
+			source = filepath.Join("testdata", "lock_stat.txt")
 		}
 		for _, ext := range []string{".svg", ".csv", ".png"} {
 			file := filepath.Join(dir, k.name+ext)
@@ -98,9 +105,40 @@ func TestPlotKinds(t *testing.T) {
 	}
 }
 
+// The scheduler's graphs of a workload: each kind, several kernels in one.
+func TestPlotWorkload(t *testing.T) {
+	dir := t.TempDir()
+	workload := filepath.Join("..", "..", "examples", "sched", "desktop.json")
+	for _, args := range [][]string{{"vruntime"}, {"runqueue", "--cpus", "2"}, {"pelt"}, {"pelt-load"}, {"gantt", "--from", "50ms"}, {"latency", "--kernel", "6.1,6.12"}, {"latency-cdf"}} {
+		file := filepath.Join(dir, args[0]+".csv")
+		code, _, stderr := command(append([]string{"plot", args[0], workload, "-o", file}, args[1:]...)...)
+		require.Equal(t, exitExact, code, stderr)
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Greater(t, strings.Count(string(text), "\n"), 10, args)
+		if args[0] == "latency" {
+			assert.True(t, strings.HasPrefix(string(text), "from,below,Linux 6.1,Linux 6.12\n"), args)
+		}
+	}
+}
+
+func TestPlotReadsCyclictest(t *testing.T) {
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "hist.txt"), filepath.Join(dir, "hist.csv")
+	require.NoError(t, os.WriteFile(in, []byte("# Histogram\n000002 000010\t000000\n000003 000001\t000004\n"), 0o644))
+	code, _, stderr := command("plot", "latency", in, "-o", out)
+	require.Equal(t, exitExact, code, stderr)
+	text, err := os.ReadFile(out)
+	require.NoError(t, err)
+	assert.Equal(t, "from,below,thread 0,thread 1\n2,3,10,0\n3,4,1,4\n", string(text))
+}
+
 func TestPlotRefuses(t *testing.T) {
 	for _, args := range [][]string{{"nonsense", "6.1", "-o", "x.svg"}, {"waste", "6.1", "-o", "x.gif"}, {"waste", "1.0", "-o", "x.svg"},
-		{"waste", "6.1"}, {"pcp", "nonsense", "-o", "x.svg"}, {"cost", "pi3-kmem-slab", "--metric", "nonsense", "-o", "x.svg"}, {"waste", "6.1", "--scale", "0", "-o", "x.png"}} {
+		{"waste", "6.1"}, {"pcp", "nonsense", "-o", "x.svg"}, {"cost", "pi3-kmem-slab", "--metric", "nonsense", "-o", "x.svg"}, {"waste", "6.1", "--scale", "0", "-o", "x.png"},
+		{"pelt", "sched-cfs-nice-1cpu", "-o", "x.svg"}, {"vruntime", "testdata/lock_stat.txt", "-o", "x.svg"}, {"gantt", "testdata/lock_stat.txt", "-o", "x.svg"},
+		{"latency", "testdata/lock_stat.txt", "-o", "x.svg"}, {"lock-contention", "compare.go", "-o", "x.svg"}, {"gantt", "sched-cfs-nice-1cpu", "--from", "-1s", "-o", "x.svg"},
+		{"vruntime", "pi3-kmem-slab", "-o", "x.svg"}, {"vruntime", "../../examples/sched/desktop.json", "--kernel", "6.1,6.12", "-o", "x.svg"}} {
 		code, _, _ := command(append([]string{"plot"}, args...)...)
 		assert.Equal(t, exitUnusable, code, args)
 	}
