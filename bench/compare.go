@@ -179,7 +179,7 @@ func WriteCSV(w io.Writer, all []Comparison) error {
 func WriteSamplesCSV(w io.Writer, all []Comparison) error {
 	out := csv.NewWriter(w)
 	head := []string{"workload", "strategy", "seed", "operation", "time_ns", "free_pages", "thp_share", "unusable_order3", "largest_order",
-		"mixed_blocks", "unmovable_blocks", "used_blocks", "failed", "locks", "cache_hits", "splits", "merges", "scanned"}
+		"mixed_blocks", "unmovable_blocks", "used_blocks", "failed", "locks", "cache_hits", "splits", "merges", "scanned", "lock_work", "cached_pages"}
 	for o := range buddy.MaxOrders {
 		head = append(head, "free_order"+strconv.Itoa(o))
 	}
@@ -192,7 +192,8 @@ func WriteSamplesCSV(w io.Writer, all []Comparison) error {
 					line := []string{all[i].Workload.Name, row.Strategy.Name, strconv.FormatUint(all[i].Seeds[k], 10)}
 					for _, v := range []float64{float64(s.Op), float64(s.Time), float64(s.Free), s.THPShare(), s.Unusable(3), float64(s.Largest()),
 						float64(s.Mixed), float64(s.Unmovable), float64(s.Used), float64(s.Failed), float64(s.Counters.Locks),
-						float64(s.Counters.CacheHits), float64(s.Counters.Splits), float64(s.Counters.Merges), float64(s.Counters.Scanned)} {
+						float64(s.Counters.CacheHits), float64(s.Counters.Splits), float64(s.Counters.Merges), float64(s.Counters.Scanned),
+						float64(s.Counters.LockWork), float64(s.Counters.Cached)} {
 						line = append(line, number(v))
 					}
 					for _, n := range s.Blocks {

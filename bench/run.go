@@ -34,8 +34,11 @@ type Result struct {
 	// MeanTHP and MeanUnusable (by order) are means over the samples.
 	MeanTHP      float64
 	MeanUnusable [buddy.MaxOrders]float64
-	Samples      []Sample
-	Last         Sample
+	// MeanCached and PeakCached are the pages in per-CPU caches over the samples.
+	MeanCached float64
+	PeakCached uint64
+	Samples    []Sample
+	Last       Sample
 	// Exact: this is the baseline. ListsIdentical of Lists of its lists at the
 	// end are the captured kernel's; Difference is the first that isn't.
 	Exact                 bool
@@ -401,6 +404,8 @@ func (r *runner) finish() {
 		s := &res.Samples[i]
 		res.PeakUsed = max(res.PeakUsed, s.Used)
 		res.MeanTHP += s.THPShare() / n
+		res.MeanCached += float64(s.Counters.Cached) / n
+		res.PeakCached = max(res.PeakCached, s.Counters.Cached)
 		for o := range s.Orders {
 			res.MeanUnusable[o] += s.Unusable(o) / n
 		}

@@ -234,6 +234,10 @@ func plotCost(ctx context.Context, source string, f *plotFlags) (viz.Graph, erro
 // plotWaste shows what kmalloc and the page allocator waste inside of blocks:
 // the sawtooth.
 func plotWaste(_ context.Context, version string, _ *plotFlags) (viz.Graph, error) {
+	return wasteBySize(version)
+}
+
+func wasteBySize(version string) (viz.Graph, error) {
 	profiles := slab.Profiles()
 	i := slices.IndexFunc(profiles, func(p slab.Profile) bool { return p.Name == version })
 	if i < 0 {
@@ -272,6 +276,14 @@ func plotSlabFill(_ context.Context, name string, _ *plotFlags) (viz.Graph, erro
 	if err != nil {
 		return nil, err
 	}
+	meta, err := c.Meta()
+	if err != nil {
+		return nil, err
+	}
+	return slabFill(c, source(c.Name, meta))
+}
+
+func slabFill(c replay.Capture, source string) (viz.Graph, error) {
 	r, full, err := c.Open("after.slabinfo")
 	if err != nil {
 		return nil, err
@@ -281,12 +293,8 @@ func plotSlabFill(_ context.Context, name string, _ *plotFlags) (viz.Graph, erro
 	if err != nil {
 		return nil, err
 	}
-	meta, err := c.Meta()
-	if err != nil {
-		return nil, err
-	}
 	slices.SortStableFunc(rows, func(a, b slab.Slabinfo) int { return slabBytes(&b) - slabBytes(&a) })
-	g := viz.Bars{Frame: viz.Frame{Title: "Objects in use in the largest slab caches", Source: source(c.Name, meta) + " · after.slabinfo, in which free objects of CPU slabs count as in use"},
+	g := viz.Bars{Frame: viz.Frame{Title: "Objects in use in the largest slab caches", Source: source + " · after.slabinfo, in which free objects of CPU slabs count as in use"},
 		ValueLabel: "objects in use"}
 	for _, s := range rows[:min(len(rows), 20)] {
 		g.Bars = append(g.Bars, viz.Bar{Name: s.Name, Done: int(s.ActiveObjs), Of: int(s.NumObjs)})

@@ -70,7 +70,14 @@ func findSchedInput(name string) (*schedInput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &schedInput{name: source(c.Name, meta), capture: &c, open: func() (*trace.Reader, func() error, error) {
+	in := captureInput(c)
+	in.name = source(c.Name, meta)
+	return in, nil
+}
+
+// captureInput is a capture as a source.
+func captureInput(c replay.Capture) *schedInput {
+	return &schedInput{name: c.Name, capture: &c, open: func() (*trace.Reader, func() error, error) {
 		f, full, err := c.Open("trace.txt")
 		if err != nil {
 			return nil, nil, err
@@ -81,7 +88,7 @@ func findSchedInput(name string) (*schedInput, error) {
 			return nil, nil, err
 		}
 		return r, f.Close, nil
-	}}, nil
+	}}
 }
 
 // events reads the trace to its end.
@@ -109,15 +116,20 @@ func (in *schedInput) events(each func(*trace.Event) error) error {
 func (in *schedInput) names() (map[int32]string, error) {
 	out := map[int32]string{}
 	err := in.events(func(ev *trace.Event) error {
-		switch ev.Kind {
-		case trace.KindSchedSwitch:
-			out[ev.Switch.PrevPID], out[ev.Switch.NextPID] = ev.Switch.PrevComm, ev.Switch.NextComm
-		case trace.KindSchedStatRuntime, trace.KindSchedWakeup, trace.KindSchedWakeupNew:
-			out[ev.Sched.PID] = ev.Sched.Comm
-		}
+		addName(out, ev)
 		return nil
 	})
 	return out, err
+}
+
+// addName notes the names that an event tells.
+func addName(names map[int32]string, ev *trace.Event) {
+	switch ev.Kind {
+	case trace.KindSchedSwitch:
+		names[ev.Switch.PrevPID], names[ev.Switch.NextPID] = ev.Switch.PrevComm, ev.Switch.NextComm
+	case trace.KindSchedStatRuntime, trace.KindSchedWakeup, trace.KindSchedWakeupNew:
+		names[ev.Sched.PID] = ev.Sched.Comm
+	}
 }
 
 // simSource is the line under a simulation's graph.
@@ -335,8 +347,7 @@ func readCyclictest(path string) ([]viz.Samples, error) {
 	return viz.ReadCyclictest(bytes.NewReader(text), path)
 }
 
-// traceLatencies are a trace's latencies from being woken to running: all
-// together, and of the names with most.
+// traceLatencies are a trace's latencies from being woken to running.
 func (in *schedInput) traceLatencies() ([]viz.Samples, error) {
 	b := workload.NewBuilder()
 	if err := in.events(b.Add); err != nil {
@@ -346,6 +357,16 @@ func (in *schedInput) traceLatencies() ([]viz.Samples, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", in.name, err)
 	}
+	samples := latencySamples(w)
+	if len(samples) == 0 {
+		return nil, fmt.Errorf("%s: no task is woken and runs", in.name)
+	}
+	return samples, nil
+}
+
+// latencySamples puts the latencies of a trace together: all, and those of the
+// names with most; none if there are none.
+func latencySamples(w *workload.Workload) []viz.Samples {
 	var all []uint64
 	byName := map[string][]uint64{}
 	var names []string
@@ -361,14 +382,14 @@ func (in *schedInput) traceLatencies() ([]viz.Samples, error) {
 		all = append(all, t.Latencies...)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%s: no task is woken and runs", in.name)
+		return nil
 	}
 	slices.SortStableFunc(names, func(a, b string) int { return len(byName[b]) - len(byName[a]) })
 	out := []viz.Samples{viz.SamplesOf("all tasks", all, 1000)}
 	for _, n := range names[:min(len(names), 3)] {
 		out = append(out, viz.SamplesOf(n, byName[n], 1000))
 	}
-	return out, nil
+	return out
 }
 
 func plotLatency(_ context.Context, name string, f *plotFlags) (viz.Graph, error) {
