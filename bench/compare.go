@@ -49,6 +49,26 @@ func (r *Row) Against(base *Row, m *Metric) Summary {
 	return Paired(base.Values(m), r.Values(m), Confidence)
 }
 
+// Base is the row that others are compared with: the one of a strategy's name
+// or, if there is none, the captured kernel's own, or else the first. It is
+// nil if there are no rows.
+func (c *Comparison) Base(name string) *Row {
+	var exact *Row
+	for i := range c.Rows {
+		r := &c.Rows[i]
+		if r.Strategy.Name == name {
+			return r
+		}
+		if exact == nil && len(r.Results) > 0 && r.Results[0].Exact {
+			exact = r
+		}
+	}
+	if exact == nil && len(c.Rows) > 0 {
+		exact = &c.Rows[0]
+	}
+	return exact
+}
+
 // CompareOptions choose how much is run.
 type CompareOptions struct {
 	// Seeds is how many streams of a generated workload are compared; captures
@@ -241,22 +261,38 @@ type (
 		Hi         *float64  `json:"high"`
 		Confidence float64   `json:"confidence"`
 		Values     []float64 `json:"values,omitempty"`
+		// Against is the median of the differences to the base, seed by seed.
+		Against *jsonDifference `json:"against,omitempty"`
+	}
+	jsonDifference struct {
+		Base    string   `json:"base"`
+		Median  *float64 `json:"median"`
+		Lo      *float64 `json:"low"`
+		Hi      *float64 `json:"high"`
+		Differs bool     `json:"differs"`
 	}
 )
 
-// WriteJSON writes everything but the samples.
-func WriteJSON(w io.Writer, all []Comparison) error {
+// WriteJSON writes everything but the samples; differences are to the base of a
+// name (see [Comparison.Base]).
+func WriteJSON(w io.Writer, all []Comparison, against string) error {
 	out := []jsonComparison{}
 	metrics := Metrics()
 	for i := range all {
 		c := jsonComparison{Workload: all[i].Workload.Name, About: all[i].Workload.About, Seeds: all[i].Seeds}
+		base := all[i].Base(against)
 		for k := range all[i].Rows {
 			row := &all[i].Rows[k]
 			r := jsonRow{Name: row.Strategy.Name, About: row.Strategy.About, Source: row.Strategy.Source,
 				Baseline: row.Results[0].Exact, Lists: row.Results[0].Lists, Same: row.Results[0].ListsIdentical}
 			for m := range metrics {
 				s := row.Summary(&metrics[m])
-				r.Metrics = append(r.Metrics, jsonMetric{ID: metrics[m].ID, Unit: metrics[m].Unit, Confidence: s.Confidence,
+				var diff *jsonDifference
+				if row != base {
+					d := row.Against(base, &metrics[m])
+					diff = &jsonDifference{base.Strategy.Name, finite(d.Median), finite(d.Lo), finite(d.Hi), d.Differs()}
+				}
+				r.Metrics = append(r.Metrics, jsonMetric{Against: diff, ID: metrics[m].ID, Unit: metrics[m].Unit, Confidence: s.Confidence,
 					Median: finite(s.Median), Lo: finite(s.Lo), Hi: finite(s.Hi), Values: allFinite(row.Values(&metrics[m]))})
 			}
 			c.Rows = append(c.Rows, r)

@@ -159,9 +159,10 @@ func TestPageGolden(t *testing.T) {
 	p := &Page{Title: "A report <1>", Lead: []string{"What it is."}, Good: true, Verdict: "All well.",
 		Table: Table{Caption: "Results", Columns: []Column{{"capture", false}, {"exact", true}},
 			Rows: []TableRow{{Cells: []string{"one", "1 of 1"}, Link: "one"}, {Cells: []string{"two", "0 of 1"}, Mark: true}}},
-		Figures:  []Figure{{"bars", "How much.", graphs()["bars.svg"].SVG()}},
-		Sections: []Section{{ID: "one", Title: "one", Text: []string{"Text."}, Facts: []Fact{{"kernel", "6.1"}}, Figures: []Figure{{"bars", "", graphs()["bars.svg"].SVG()}}}},
-		Notes:    []string{"A note."}, Made: "Made by a test."}
+		Figures: []Figure{{"bars", "How much.", graphs()["bars.svg"].SVG()}},
+		Sections: []Section{{ID: "one", Title: "one", Text: []string{"Text."}, Facts: []Fact{{"kernel", "6.1"}},
+			Tables: []Table{{Caption: "Differences", Columns: []Column{{"strategy", false}, {"locks", true}}, Rows: []TableRow{{Cells: []string{"buddy", "+3"}}}}}, Figures: []Figure{{"bars", "", graphs()["bars.svg"].SVG()}}}},
+		Notes: []string{"A note."}, Made: "Made by a test."}
 	var b bytes.Buffer
 	require.NoError(t, p.WriteHTML(&b))
 	assert.NotRegexp(t, `(src|href)="?(https?:)?//`, b.String(), "the page asks the network")

@@ -23,7 +23,7 @@ import (
 type compareFlags struct {
 	captures, workloads, strategies []string
 	seeds, jobs, samples            int
-	dir                             string
+	dir, against                    string
 	time                            bool
 }
 
@@ -66,6 +66,7 @@ compared (exit code 1). Exit code 1 also if a baseline is not exact.`,
 	cmd.Flags().IntVar(&f.seeds, "seeds", bench.DefaultSeeds, "how many streams of a generated workload")
 	cmd.Flags().IntVar(&f.jobs, "jobs", 0, "how many runs at a time (default one for each core)")
 	cmd.Flags().IntVar(&f.samples, "samples", 100, "how many moments of each run are looked at")
+	cmd.Flags().StringVar(&f.against, "against", "", "strategy that differences are to (default the captured kernel's own, or else the first)")
 	cmd.Flags().BoolVar(&f.time, "time", false, "measure also what each strategy costs in ns a call, one after the other")
 	cmd.Flags().StringVarP(&f.dir, "output", "o", "kernsim-compare", "folder to write to; files of an earlier comparison are replaced")
 	return cmd
@@ -78,6 +79,9 @@ func runCompare(cmd *cobra.Command, f compareFlags) error {
 		if strategies, err = bench.Find(f.strategies...); err != nil {
 			return &usageError{err}
 		}
+	}
+	if f.against != "" && !slices.ContainsFunc(strategies, func(s bench.Named) bool { return s.Name == f.against }) {
+		return &usageError{fmt.Errorf("--against: %q is not among the strategies compared", f.against)}
 	}
 	if f.seeds < 1 || f.samples < 1 {
 		return &usageError{errors.New("--seeds and --samples must be at least 1")}
@@ -98,7 +102,7 @@ func runCompare(cmd *cobra.Command, f compareFlags) error {
 		}
 		return err
 	}
-	if err := writeComparison(f.dir, all); err != nil {
+	if err := writeComparison(f.dir, all, f.against); err != nil {
 		return err
 	}
 	if f.time {
@@ -106,7 +110,7 @@ func runCompare(cmd *cobra.Command, f compareFlags) error {
 			return err
 		}
 	}
-	return printComparison(cmd.OutOrStdout(), f.dir, all)
+	return printComparison(cmd.OutOrStdout(), &f, all)
 }
 
 // printTimes measures and prints ns a call: the medians of five times each.
@@ -170,7 +174,7 @@ func compareWorkloads(ctx context.Context, f compareFlags) ([]*bench.Workload, e
 }
 
 // shownMetrics are the terminal's columns.
-var shownMetrics = []string{"thp_share_mean", "unusable_order3", "mixed_blocks", "unmovable_blocks", "failed", "peak_blocks", "locks", "cache_hits", "splits", "merges", "scanned"}
+var shownMetrics = []string{"thp_share_mean", "unusable_order3", "mixed_blocks", "unmovable_blocks", "failed", "peak_blocks", "locks", "lock_work", "cache_hits", "splits", "merges", "scanned"}
 
 func metricsByID(ids []string) []bench.Metric {
 	var out []bench.Metric
@@ -184,23 +188,27 @@ func metricsByID(ids []string) []bench.Metric {
 
 // printComparison prints a table for each workload, or one over all of them if
 // there are many.
-func printComparison(w io.Writer, dir string, all []bench.Comparison) error {
+func printComparison(w io.Writer, f *compareFlags, all []bench.Comparison) error {
 	metrics := metricsByID(shownMetrics)
 	if len(all) <= 3 {
 		for i := range all {
 			fmt.Fprintf(w, "%s: %s\n", all[i].Workload.Name, all[i].Workload.About)
-			printMetrics(w, metrics, all[i:i+1])
+			printCells(w, metrics, metricRows(metrics, all[i:i+1]))
+			if len(all[i].Rows) > 1 {
+				fmt.Fprintln(w, differenceTitle(&all[i], f.against))
+				printCells(w, metrics, differenceRows(metrics, &all[i], f.against))
+			}
 			fmt.Fprintln(w)
 		}
 	} else {
 		fmt.Fprintf(w, "Medians over %d workloads\n", len(all))
-		printMetrics(w, metrics, all)
+		printCells(w, metrics, metricRows(metrics, all))
 		fmt.Fprintln(w)
 	}
 	for _, m := range metrics {
 		fmt.Fprintf(w, "  %-13s %s%s\n", m.Name, m.About, unit(m))
 	}
-	fmt.Fprintf(w, "\n%s\nComparison: %s\n", baselines(all), filepath.Join(dir, "index.html"))
+	fmt.Fprintf(w, "\n%s\nComparison: %s\n", baselines(all), filepath.Join(f.dir, "index.html"))
 	for i := range all {
 		for k := range all[i].Rows {
 			if r := all[i].Rows[k].Results[0]; r.Exact && r.ListsIdentical != r.Lists {
@@ -236,7 +244,8 @@ func baselines(all []bench.Comparison) string {
 		exact, len(all), of(same, lists))
 }
 
-func printMetrics(w io.Writer, metrics []bench.Metric, all []bench.Comparison) {
+// printCells prints a table of strategies by metrics.
+func printCells(w io.Writer, metrics []bench.Metric, rows [][]string) {
 	header := []any{"strategy"}
 	var columns []table.ColumnConfig
 	for i, m := range metrics {
@@ -245,7 +254,7 @@ func printMetrics(w io.Writer, metrics []bench.Metric, all []bench.Comparison) {
 	}
 	t := newTable(w, header...)
 	t.SetColumnConfigs(columns)
-	for _, cells := range metricRows(metrics, all) {
+	for _, cells := range rows {
 		row := make(table.Row, len(cells))
 		for i, c := range cells {
 			row[i] = c
@@ -309,7 +318,7 @@ func figure(v float64) string {
 }
 
 // writeComparison writes the page and the data.
-func writeComparison(dir string, all []bench.Comparison) error {
+func writeComparison(dir string, all []bench.Comparison, against string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -317,10 +326,10 @@ func writeComparison(dir string, all []bench.Comparison) error {
 		name  string
 		write func(io.Writer) error
 	}{
-		{"index.html", comparePage(all).WriteHTML},
+		{"index.html", comparePage(all, against).WriteHTML},
 		{"compare.csv", func(w io.Writer) error { return bench.WriteCSV(w, all) }},
 		{"samples.csv", func(w io.Writer) error { return bench.WriteSamplesCSV(w, all) }},
-		{"compare.json", func(w io.Writer) error { return bench.WriteJSON(w, all) }},
+		{"compare.json", func(w io.Writer) error { return bench.WriteJSON(w, all, against) }},
 	}
 	for _, f := range files {
 		if err := createFile(filepath.Join(dir, f.name), f.write); err != nil {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/kernsim/kernsim/bench"
 )
 
 func TestCompareWritesWhatItSays(t *testing.T) {
@@ -58,6 +60,46 @@ func TestCompareIsDeterministic(t *testing.T) {
 	assert.True(t, pages[0] == pages[1])
 }
 
+// Differences are seed by seed to the base that is asked for.
+func TestCompareAgainst(t *testing.T) {
+	dir := t.TempDir()
+	code, stdout, stderr := command("compare", "--workload", "board", "--strategies", "linux-6.1,linux-6.1-nopcp", "--against", "linux-6.1-nopcp", "--seeds", "2", "--samples", "5", "-o", dir)
+	require.Equal(t, exitExact, code, stderr)
+	assert.Contains(t, stdout, "Difference to linux-6.1-nopcp, median of the differences on the same 2 streams")
+	var all []struct {
+		Strategies []struct {
+			Name    string
+			Metrics []struct {
+				ID      string
+				Values  []float64
+				Against *struct {
+					Base    string
+					Median  float64
+					Differs bool
+				}
+			}
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "compare.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &all))
+	with, without := all[0].Strategies[0].Metrics, all[0].Strategies[1].Metrics
+	for i, m := range with {
+		require.Nil(t, without[i].Against, "the base is not compared with itself")
+		require.NotNil(t, m.Against, m.ID)
+		if m.ID != "locks" {
+			continue
+		}
+		require.Equal(t, "linux-6.1-nopcp", m.Against.Base)
+		require.True(t, m.Against.Differs)
+		d := [2]float64{m.Values[0] - without[i].Values[0], m.Values[1] - without[i].Values[1]}
+		require.Equal(t, d[0]+(d[1]-d[0])/2, m.Against.Median)
+	}
+	for cell, d := range map[string]bench.Summary{"=": {N: 2}, "-": {}, "+3": {N: 1, Median: 3, Lo: 3, Hi: 3}, "-3 ?": {N: 3, Median: -3, Lo: -4, Hi: 1}} {
+		assert.Equal(t, cell, differenceCell(d))
+	}
+}
+
 func TestCompareTimes(t *testing.T) {
 	code, stdout, stderr := command("compare", "--capture", "pi3-kmem-slab", "--strategies", "linux-6.1,go", "--time", "-o", t.TempDir())
 	require.Equal(t, exitExact, code, stderr)
@@ -65,7 +107,7 @@ func TestCompareTimes(t *testing.T) {
 }
 
 func TestCompareRefuses(t *testing.T) {
-	for _, args := range [][]string{{"--strategies", "nonsense"}, {"--workload", "nonsense"}, {"--capture", "nonsense"}, {"--seeds", "0"}, {"extra"}} {
+	for _, args := range [][]string{{"--strategies", "nonsense"}, {"--workload", "nonsense"}, {"--capture", "nonsense"}, {"--seeds", "0"}, {"--against", "nonsense"}, {"--strategies", "go", "--against", "buddy"}, {"extra"}} {
 		code, _, stderr := command(append([]string{"compare", "-o", t.TempDir()}, args...)...)
 		assert.Equal(t, exitUnusable, code, args)
 		assert.NotEmpty(t, stderr)
