@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,12 +17,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kernsim/kernsim/bench"
+	"github.com/kernsim/kernsim/trace"
 	"github.com/kernsim/kernsim/viz"
 )
 
 // compareFlags are the flags of the compare command.
 type compareFlags struct {
 	captures, workloads, strategies []string
+	traces                          []string
 	seeds, jobs, samples            int
 	dir, against                    string
 	time                            bool
@@ -55,13 +58,15 @@ A strategy that gives out a page twice or loses one is named, and nothing is
 compared (exit code 1). Exit code 1 also if a baseline is not exact.`,
 		Example: `  kernsim compare
   kernsim compare --capture x86_64-6.1-pages-256m --strategies linux-6.1,linux-6.1-nopcp
-  kernsim compare --workload server --seeds 10 -o /tmp/server`,
+  kernsim compare --workload server --seeds 10 -o /tmp/server
+  kernsim compare --trace trace.txt --strategies linux-6.1,llfree,buddy`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return runCompare(cmd, f) },
 	}
-	cmd.Flags().StringSliceVar(&f.captures, "capture", nil, "names or folders of captures; all embedded ones if neither this nor --workload is given")
+	cmd.Flags().StringSliceVar(&f.captures, "capture", nil, "names or folders of captures; all embedded ones if none of these, --workload and --trace is given")
 	cmd.Flags().StringSliceVar(&f.workloads, "workload", nil, "generated workloads, or all")
+	cmd.Flags().StringSliceVar(&f.traces, "trace", nil, "recorded requests: kernel trace text with mm_page_alloc and mm_page_free, LLFree's page traces, malloc traces (the malloc lab's, mtrace)")
 	cmd.Flags().StringSliceVar(&f.strategies, "strategies", nil, "strategies to compare (default all)")
 	cmd.Flags().IntVar(&f.seeds, "seeds", bench.DefaultSeeds, "how many streams of a generated workload")
 	cmd.Flags().IntVar(&f.jobs, "jobs", 0, "how many runs at a time (default one for each core)")
@@ -140,7 +145,7 @@ func printTimes(ctx context.Context, w io.Writer, workloads []*bench.Workload, s
 // compareWorkloads makes the workloads that the flags name.
 func compareWorkloads(ctx context.Context, f compareFlags) ([]*bench.Workload, error) {
 	var out []*bench.Workload
-	if len(f.captures) > 0 || len(f.workloads) == 0 {
+	if len(f.captures) > 0 || len(f.workloads)+len(f.traces) == 0 {
 		list, _, bad := targets(f.captures, "pages")
 		if len(bad) > 0 {
 			return nil, errors.Join(bad...)
@@ -152,6 +157,13 @@ func compareWorkloads(ctx context.Context, f compareFlags) ([]*bench.Workload, e
 			}
 			out = append(out, w)
 		}
+	}
+	for _, name := range f.traces {
+		w, err := traceWorkload(name)
+		if err != nil {
+			return nil, &inputError{err}
+		}
+		out = append(out, w)
 	}
 	mixes := bench.Mixes()
 	for _, name := range f.workloads {
@@ -171,6 +183,26 @@ func compareWorkloads(ctx context.Context, f compareFlags) ([]*bench.Workload, e
 		}
 	}
 	return out, nil
+}
+
+// traceWorkload reads recorded requests in whatever form they are.
+func traceWorkload(path string) (*bench.Workload, error) {
+	data, err := readInput(path)
+	if err != nil {
+		return nil, err
+	}
+	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	if bytes.IndexByte(data[:min(len(data), 4096)], 0) >= 0 {
+		return bench.FromLLFreeTrace(name, data)
+	}
+	if ops, err := bench.ReadMallocTrace(name, bytes.NewReader(data)); err == nil {
+		return bench.FromMallocTrace(name, ops)
+	}
+	r, err := trace.NewReader(bytes.NewReader(data), path)
+	if err != nil {
+		return nil, err
+	}
+	return bench.FromPageTrace(name, r)
 }
 
 // shownMetrics are the terminal's columns.

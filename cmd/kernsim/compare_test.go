@@ -100,6 +100,25 @@ func TestCompareAgainst(t *testing.T) {
 	}
 }
 
+func TestCompareTraces(t *testing.T) {
+	dir := t.TempDir()
+	malloc := filepath.Join(dir, "malloc.rep")
+	require.NoError(t, os.WriteFile(malloc, []byte("a 0 5000\na 1 16\nf 0\n"), 0o644))
+	capture := filepath.Join("..", "..", "captures", "data", "pi3-kmem-slab", "trace.txt.zst")
+	code, stdout, stderr := command("compare", "--trace", malloc+","+capture, "--strategies", "linux-6.1,buddy", "-o", filepath.Join(dir, "out"))
+	require.Equal(t, exitExact, code, stderr)
+	assert.Contains(t, stdout, "page requests of a malloc trace of 3 operations")
+	assert.Contains(t, stdout, "page requests of a kernel's trace")
+	assert.Contains(t, stdout, "No exact baseline")
+	bad := filepath.Join(dir, "bad")
+	require.NoError(t, os.WriteFile(bad, []byte("what is this\n"), 0o644))
+	for _, name := range []string{bad, filepath.Join(dir, "nothing")} {
+		code, _, stderr = command("compare", "--trace", name, "-o", dir)
+		assert.Equal(t, exitUnusable, code)
+		assert.NotEmpty(t, stderr)
+	}
+}
+
 func TestCompareTimes(t *testing.T) {
 	code, stdout, stderr := command("compare", "--capture", "pi3-kmem-slab", "--strategies", "linux-6.1,go", "--time", "-o", t.TempDir())
 	require.Equal(t, exitExact, code, stderr)
