@@ -77,6 +77,9 @@ type CompareOptions struct {
 	// Jobs is how many runs go on at a time; 0 means one for each core.
 	Jobs    int
 	Samples int
+	// Cache, if set, has the results of runs that were finished before, and
+	// gets those of this comparison.
+	Cache Cache
 	// Progress, if set, is called with the share done; not concurrently.
 	Progress func(share float64)
 }
@@ -130,6 +133,7 @@ func runJobs(ctx context.Context, jobs []job, o CompareOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := make([]error, len(jobs))
+	var keys streamKeys
 	var next, done atomic.Int64
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -142,7 +146,7 @@ func runJobs(ctx context.Context, jobs []job, o CompareOptions) error {
 				}
 				j := jobs[i]
 				row := &j.c.Rows[j.row]
-				row.Results[j.seed], errs[i] = Run(ctx, row.Strategy, j.c.Workload, j.c.Seeds[j.seed], Options{Samples: o.Samples})
+				row.Results[j.seed], errs[i] = runCached(ctx, row.Strategy, j.c.Workload, j.c.Seeds[j.seed], &o, &keys)
 				if errs[i] != nil {
 					cancel()
 					return
@@ -157,6 +161,51 @@ func runJobs(ctx context.Context, jobs []job, o CompareOptions) error {
 	}
 	wg.Wait()
 	return firstError(ctx, errs)
+}
+
+// streamKeys are the streams' keys, each computed once.
+type streamKeys struct {
+	mu   sync.Mutex
+	keys map[streamOf]func() ([]byte, error)
+}
+
+type streamOf struct {
+	w    *Workload
+	seed uint64
+}
+
+func (k *streamKeys) of(w *Workload, seed uint64) ([]byte, error) {
+	k.mu.Lock()
+	if k.keys == nil {
+		k.keys = map[streamOf]func() ([]byte, error){}
+	}
+	f := k.keys[streamOf{w, seed}]
+	if f == nil {
+		f = sync.OnceValues(func() ([]byte, error) { return streamKey(w, seed) })
+		k.keys[streamOf{w, seed}] = f
+	}
+	k.mu.Unlock()
+	return f()
+}
+
+// runCached is Run, with the result from the cache if it is there.
+func runCached(ctx context.Context, n Named, w *Workload, seed uint64, o *CompareOptions, keys *streamKeys) (*Result, error) {
+	if o.Cache == nil {
+		return Run(ctx, n, w, seed, Options{Samples: o.Samples})
+	}
+	stream, err := keys.of(w, seed)
+	if err != nil {
+		return nil, err
+	}
+	key := runKey(stream, n.Name, o.Samples)
+	if r := o.Cache.Get(key); r != nil {
+		return r, nil
+	}
+	r, err := Run(ctx, n, w, seed, Options{Samples: o.Samples})
+	if err != nil {
+		return nil, err
+	}
+	return r, o.Cache.Put(key, r)
 }
 
 // firstError prefers a strategy's fault to the cancelling that followed.

@@ -44,8 +44,6 @@ type Result struct {
 	Exact                 bool
 	ListsIdentical, Lists int
 	Difference            string
-	// free are the free pages at the end, before the final check.
-	final pageMap
 }
 
 // teller is a strategy that wants what a capture's trace tells; bulker one
@@ -114,7 +112,6 @@ func Run(ctx context.Context, n Named, w *Workload, seed uint64, o Options) (*Re
 	if o.NoCheck {
 		return r.res, nil
 	}
-	r.res.final = pageMap{r.free.first, append([]uint64(nil), r.free.words...)}
 	return r.res, r.account()
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +27,7 @@ type compareFlags struct {
 	captures, workloads, strategies []string
 	traces                          []string
 	seeds, jobs, samples            int
-	dir, against                    string
+	dir, against, resume            string
 	time                            bool
 }
 
@@ -72,6 +73,7 @@ compared (exit code 1). Exit code 1 also if a baseline is not exact.`,
 	cmd.Flags().IntVar(&f.jobs, "jobs", 0, "how many runs at a time (default one for each core)")
 	cmd.Flags().IntVar(&f.samples, "samples", 100, "how many moments of each run are looked at")
 	cmd.Flags().StringVar(&f.against, "against", "", "strategy that differences are to (default the captured kernel's own, or else the first)")
+	cmd.Flags().StringVar(&f.resume, "resume", "", "folder that keeps the results of finished runs: a comparison that was interrupted goes on there, one that is repeated is done at once")
 	cmd.Flags().BoolVar(&f.time, "time", false, "measure also what each strategy costs in ns a call, one after the other")
 	cmd.Flags().StringVarP(&f.dir, "output", "o", "kernsim-compare", "folder to write to; files of an earlier comparison are replaced")
 	return cmd
@@ -96,8 +98,13 @@ func runCompare(cmd *cobra.Command, f compareFlags) error {
 		return err
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "comparing", 1)
-	all, err := bench.Compare(cmd.Context(), workloads, strategies, bench.CompareOptions{Seeds: f.seeds, Jobs: f.jobs, Samples: f.samples,
-		Progress: func(share float64) { bar.set(0, share) }})
+	o := bench.CompareOptions{Seeds: f.seeds, Jobs: f.jobs, Samples: f.samples, Progress: func(share float64) { bar.set(0, share) }}
+	if f.resume != "" {
+		if o.Cache, err = resultCache(f.resume); err != nil {
+			return &inputError{err}
+		}
+	}
+	all, err := bench.Compare(cmd.Context(), workloads, strategies, o)
 	bar.finish()
 	if err != nil {
 		var wrong *bench.StrategyError
@@ -116,6 +123,24 @@ func runCompare(cmd *cobra.Command, f compareFlags) error {
 		}
 	}
 	return printComparison(cmd.OutOrStdout(), &f, all)
+}
+
+// resultCache is a folder of results of this very program.
+func resultCache(dir string) (bench.Cache, error) {
+	name, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return nil, err
+	}
+	return bench.NewDirCache(dir, string(h.Sum(nil)))
 }
 
 // printTimes measures and prints ns a call: the medians of five times each.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,6 +99,22 @@ func TestCompareAgainst(t *testing.T) {
 	for cell, d := range map[string]bench.Summary{"=": {N: 2}, "-": {}, "+3": {N: 1, Median: 3, Lo: 3, Hi: 3}, "-3 ?": {N: 3, Median: -3, Lo: -4, Hi: 1}} {
 		assert.Equal(t, cell, differenceCell(d))
 	}
+}
+
+func TestCompareResume(t *testing.T) {
+	dir := t.TempDir()
+	var pages [2]map[string]string
+	for i := range pages {
+		out := filepath.Join(dir, strings.Repeat("x", i+1))
+		code, _, stderr := command("compare", "--capture", "pi3-kmem-slab", "--strategies", "linux-6.1,tlsf", "--resume", filepath.Join(dir, "cache"), "-o", out)
+		require.Equal(t, exitExact, code, stderr)
+		pages[i] = files(t, out)
+	}
+	assert.True(t, len(pages[0]) == 4)
+	assert.True(t, maps.Equal(pages[0], pages[1]), "the same bytes from the kept results")
+	kept, err := os.ReadDir(filepath.Join(dir, "cache"))
+	require.NoError(t, err)
+	assert.Len(t, kept, 2)
 }
 
 func TestCompareTraces(t *testing.T) {
