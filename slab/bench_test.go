@@ -27,3 +27,31 @@ func BenchmarkKmallocKfree(b *testing.B) {
 		_ = a.Kfree(1, p)
 	}
 }
+
+// BenchmarkNewSlab is a slab of 32 objects with everything: its pages, the
+// shuffled list, and the 32 requests that use it up.
+func BenchmarkNewSlab(b *testing.B) {
+	a := newTest(b, Linux6_1, 1, func(c *Config) { c.FreelistRandom = true })
+	c, err := a.Create(Params{Name: "bench", Size: 128, Flags: NoMerge})
+	if err != nil {
+		b.Fatal(err)
+	}
+	const slabs = 1000
+	objects := make([]uint64, slabs*32)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		for i := range 32 {
+			objects[n*32+i], _ = c.Alloc(0, buddy.GFPKernel)
+		}
+		if n++; n == slabs {
+			b.StopTimer()
+			for _, o := range objects {
+				_ = c.Free(0, o)
+			}
+			_, _ = c.Shrink(0)
+			n = 0
+			b.StartTimer()
+		}
+	}
+}

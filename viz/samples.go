@@ -1,15 +1,13 @@
 package viz
 
 import (
-	"bufio"
-	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kernsim/kernsim/sched/cyclictest"
 )
 
 // Samples are values that were measured, each with how often: latencies, for
@@ -294,110 +292,19 @@ func (g CDF) CSV() []byte {
 	return writeCSV(lines)
 }
 
-// HistogramError is a line of a histogram that cannot be read.
-type HistogramError struct {
-	Name string
-	Line int
-	Text string
-}
-
-func (e *HistogramError) Error() string {
-	return fmt.Sprintf("%s:%d: %q is no line of a cyclictest histogram (latency in us, then a count for each thread)", e.Name, e.Line, e.Text)
-}
-
-// ErrNoHistogram says that a text has no histogram in it.
-var ErrNoHistogram = errors.New("no histogram: no line with a latency and counts")
-
-// maxThreads bounds the columns of a histogram that is read.
-const maxThreads = 4096
-
-// ReadCyclictest reads what cyclictest prints with -h or --histfile: lines of a
-// latency in µs and a count for each thread; lines that begin with '#' and those
-// before the first histogram line are passed over. name is for errors, which are
-// [*HistogramError], [ErrNoHistogram], or the reader's.
-func ReadCyclictest(r io.Reader, name string) ([]Samples, error) {
-	in := bufio.NewScanner(r)
+// SamplesOfCyclictest gives what cyclictest measured, a series for each thread.
+// Values beyond its last bucket have no place and are named with the thread.
+func SamplesOfCyclictest(h *cyclictest.Histogram) []Samples {
 	var out []Samples
-	for line := 1; in.Scan(); line++ {
-		text := strings.TrimSpace(in.Text())
-		if text == "" || text[0] == '#' || out == nil && (text[0] < '0' || text[0] > '9') {
-			continue
+	for i := range h.Counts {
+		s := Samples{Name: "thread " + strconv.Itoa(i)}
+		if n := h.Overflows[i]; n > 0 {
+			s.Name += fmt.Sprintf(", %s beyond", Count(n))
 		}
-		f := strings.Fields(text)
-		if out == nil {
-			out = make([]Samples, min(len(f)-1, maxThreads))
-			for i := range out {
-				out[i].Name = "thread " + strconv.Itoa(i)
+		for us, n := range h.Counts[i] {
+			if n > 0 {
+				s.At, s.N = append(s.At, float64(us)), append(s.N, n)
 			}
-		}
-		if err := addCounts(out, f); err != nil {
-			return nil, &HistogramError{name, line, text[:min(len(text), 80)]}
-		}
-	}
-	if err := in.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%s: %w", name, ErrNoHistogram)
-	}
-	return out, nil
-}
-
-var errColumns = errors.New("wrong columns")
-
-func addCounts(out []Samples, f []string) error {
-	if len(f) != len(out)+1 || len(out) == 0 {
-		return errColumns
-	}
-	at, err := strconv.ParseUint(f[0], 10, 32)
-	if err != nil {
-		return err
-	}
-	for i := range out {
-		n, err := strconv.ParseUint(f[i+1], 10, 48)
-		if err != nil {
-			return err
-		}
-		s := &out[i]
-		if k := len(s.At); k > 0 && float64(at) <= s.At[k-1] {
-			return errColumns
-		}
-		if n > 0 {
-			s.At, s.N = append(s.At, float64(at)), append(s.N, n)
-		}
-	}
-	return nil
-}
-
-// Merge adds series of one name up, in the order of the names' first ones.
-func Merge(in []Samples) []Samples {
-	type entry struct {
-		at float64
-		n  uint64
-	}
-	var names []string
-	values := map[string][]entry{}
-	for _, s := range in {
-		if _, seen := values[s.Name]; !seen {
-			names = append(names, s.Name)
-		}
-		for i := range s.At {
-			values[s.Name] = append(values[s.Name], entry{s.At[i], s.N[i]})
-		}
-		if values[s.Name] == nil {
-			values[s.Name] = []entry{}
-		}
-	}
-	var out []Samples
-	for _, name := range names {
-		list := values[name]
-		slices.SortFunc(list, func(a, b entry) int { return cmp.Compare(a.at, b.at) })
-		s := Samples{Name: name}
-		for i, e := range list {
-			if i == 0 || e.at != list[i-1].at {
-				s.At, s.N = append(s.At, e.at), append(s.N, 0)
-			}
-			s.N[len(s.N)-1] += e.n
 		}
 		out = append(out, s)
 	}

@@ -1,7 +1,6 @@
 package viz
 
 import (
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -10,6 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/kernsim/kernsim/sched/cyclictest"
 )
 
 func TestQuantilesAreValuesOfTheSample(t *testing.T) {
@@ -46,50 +47,12 @@ func TestClassesCountEveryValueOnce(t *testing.T) {
 	})
 }
 
-func TestCyclictestText(t *testing.T) {
-	const text = `# /dev/cpu_dma_latency set to 0us
-policy: fifo: loadavg: 0.10
-T: 0 ( 1000) P:80 I:200 C: 100000 Min: 1 Act: 3 Avg: 4 Max: 12
-# Histogram
-000000 000000	000000
-000001 000007	000001
-000003 123456	000000
-# Total: 000123463 000000001
-`
-	got, err := ReadCyclictest(strings.NewReader(text), "hist.txt")
+func TestSamplesOfCyclictest(t *testing.T) {
+	const text = "# Histogram\n000000 000000\t000000\n000001 000007\t000001\n000002 000000\t000000\n000003 123456\t000000\n" +
+		"# Total: 000123463 000000001\n# Min Latencies: 00001 00001\n# Avg Latencies: 00002 00001\n# Max Latencies: 00003 00090\n# Histogram Overflows: 00000 00002\n"
+	h, err := cyclictest.Read(strings.NewReader(text), "hist.txt")
 	require.NoError(t, err)
-	assert.Equal(t, []Samples{{"thread 0", []float64{1, 3}, []uint64{7, 123456}}, {"thread 1", []float64{1}, []uint64{1}}}, got)
-	for _, bad := range []string{"", "# nothing\n", "words\n"} {
-		_, err := ReadCyclictest(strings.NewReader(bad), "bad.txt")
-		assert.ErrorIs(t, err, ErrNoHistogram, bad)
-	}
-	for _, bad := range []string{"000001\n", "000001 x\n", "000001 1\n000001 1\n", "000001 1\n000002 1 1\n", "000001 1\nend\n", "99999999999 1\n"} {
-		_, err := ReadCyclictest(strings.NewReader(bad), "bad.txt")
-		var line *HistogramError
-		assert.True(t, errors.As(err, &line), bad)
-	}
-}
-
-func FuzzReadCyclictest(f *testing.F) {
-	for _, s := range []string{"", "# a\n000001 2\n", "000001 2 3\n000002 0 1\n", "1\n", "0 281474976710655\n1 281474976710655"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		got, err := ReadCyclictest(strings.NewReader(s), "fuzz")
-		if err != nil {
-			return
-		}
-		for _, g := range []Graph{Histogram{Samples: got}, CDF{Samples: got}} {
-			if svg := string(g.SVG()); strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
-				t.Fatal(svg)
-			}
-		}
-	})
-}
-
-func TestMergeAddsUp(t *testing.T) {
-	got := Merge([]Samples{{"a", []float64{1, 2}, []uint64{1, 1}}, {"b", nil, nil}, {"a", []float64{2, 9}, []uint64{3, 1}}})
-	assert.Equal(t, []Samples{{"a", []float64{1, 2, 9}, []uint64{1, 4, 1}}, {Name: "b"}}, got)
+	assert.Equal(t, []Samples{{"thread 0", []float64{1, 3}, []uint64{7, 123456}}, {"thread 1, 2 beyond", []float64{1}, []uint64{1}}}, SamplesOfCyclictest(h))
 }
 
 func TestDecadesEnclose(t *testing.T) {

@@ -28,7 +28,7 @@ type compareFlags struct {
 	traces                          []string
 	seeds, jobs, samples            int
 	dir, against, resume            string
-	time                            bool
+	time, objects                   bool
 }
 
 func newCompareCommand() *cobra.Command {
@@ -55,20 +55,34 @@ compare.csv and samples.csv (all metrics, and along time), compare.json.
 Strategies: ` + strings.Join(names, ", ") + `.
 Workloads: ` + strings.Join(mixes, ", ") + `.
 
+With --objects the requests are those for objects (kmalloc, caches), and the
+allocators Linux's SLUB, SLAB and SLOB, and those of Go, jemalloc and tcmalloc:
+pages held, waste, locks. It writes objects.csv, objects.json and a graph of
+the pages held.
+Allocators: ` + strings.Join(objectAllocators(), ", ") + `.
+Workloads: ` + strings.Join(objectMixes(), ", ") + `.
+
 A strategy that gives out a page twice or loses one is named, and nothing is
 compared (exit code 1). Exit code 1 also if a baseline is not exact.`,
 		Example: `  kernsim compare
   kernsim compare --capture x86_64-6.1-pages-256m --strategies linux-6.1,linux-6.1-nopcp
   kernsim compare --workload server --seeds 10 -o /tmp/server
-  kernsim compare --trace trace.txt --strategies linux-6.1,llfree,buddy`,
+  kernsim compare --trace trace.txt --strategies linux-6.1,llfree,buddy
+  kernsim compare --objects --workload small --strategies slub-6.1,slob,jemalloc`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return runCompare(cmd, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.objects {
+				return runCompareObjects(cmd, &f)
+			}
+			return runCompare(cmd, f)
+		},
 	}
 	cmd.Flags().StringSliceVar(&f.captures, "capture", nil, "names or folders of captures; all embedded ones if none of these, --workload and --trace is given")
 	cmd.Flags().StringSliceVar(&f.workloads, "workload", nil, "generated workloads, or all")
 	cmd.Flags().StringSliceVar(&f.traces, "trace", nil, "recorded requests: kernel trace text with mm_page_alloc and mm_page_free, LLFree's page traces, malloc traces (the malloc lab's, mtrace)")
 	cmd.Flags().StringSliceVar(&f.strategies, "strategies", nil, "strategies to compare (default all)")
+	cmd.Flags().BoolVar(&f.objects, "objects", false, "compare object allocators instead of page allocators")
 	cmd.Flags().IntVar(&f.seeds, "seeds", bench.DefaultSeeds, "how many streams of a generated workload")
 	cmd.Flags().IntVar(&f.jobs, "jobs", 0, "how many runs at a time (default one for each core)")
 	cmd.Flags().IntVar(&f.samples, "samples", 100, "how many moments of each run are looked at")

@@ -203,12 +203,12 @@ func TestPlotWorkload(t *testing.T) {
 func TestPlotReadsCyclictest(t *testing.T) {
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "hist.txt"), filepath.Join(dir, "hist.csv")
-	require.NoError(t, os.WriteFile(in, []byte("# Histogram\n000002 000010\t000000\n000003 000001\t000004\n"), 0o644))
+	require.NoError(t, os.WriteFile(in, []byte("# Histogram\n000000 000010\t000000\n000001 000001\t000004\n# Total: 000000011 000000004\n# Min Latencies: 00000 00001\n# Avg Latencies: 00000 00001\n# Max Latencies: 00001 00001\n# Histogram Overflows: 00000 00000\n"), 0o644))
 	code, _, stderr := command("plot", "latency", in, "-o", out)
 	require.Equal(t, exitExact, code, stderr)
 	text, err := os.ReadFile(out)
 	require.NoError(t, err)
-	assert.Equal(t, "from,below,thread 0,thread 1\n2,3,10,0\n3,4,1,4\n", string(text))
+	assert.Equal(t, "from,below,thread 0,thread 1\n0,1,10,0\n1,2,1,4\n", string(text))
 }
 
 func TestPlotRefuses(t *testing.T) {
@@ -219,5 +219,25 @@ func TestPlotRefuses(t *testing.T) {
 		{"vruntime", "pi3-kmem-slab", "-o", "x.svg"}, {"vruntime", "../../examples/sched/desktop.json", "--kernel", "6.1,6.12", "-o", "x.svg"}} {
 		code, _, _ := command(append([]string{"plot"}, args...)...)
 		assert.Equal(t, exitUnusable, code, args)
+	}
+}
+
+func TestCompareObjects(t *testing.T) {
+	dir := t.TempDir()
+	code, out, errs := runKernsim(t, "compare", "--objects", "--workload=network", "--capture=x86_64-6.1-slab-1cpu", "--strategies=slub-6.1,slob", "--seeds=2", "-o", dir)
+	require.Zero(t, code, errs)
+	assert.Contains(t, out, "network: ")
+	assert.Contains(t, out, "slob")
+	assert.NotContains(t, out, "jemalloc")
+	rows, err := os.ReadFile(filepath.Join(dir, "objects.csv"))
+	require.NoError(t, err)
+	assert.Equal(t, 1+2*2+2, strings.Count(string(rows), "\n"))
+	svg, err := os.ReadFile(filepath.Join(dir, "held-network.svg"))
+	require.NoError(t, err)
+	assert.Contains(t, string(svg), "asked for")
+	for _, args := range [][]string{{"--workload=none"}, {"--strategies=none"}, {"--seeds=0"}, {"--capture=nowhere"}} {
+		code, _, errs := runKernsim(t, append([]string{"compare", "--objects", "-o", dir}, args...)...)
+		assert.Equal(t, 2, code, args)
+		assert.NotEmpty(t, errs)
 	}
 }

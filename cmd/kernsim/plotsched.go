@@ -13,6 +13,7 @@ import (
 
 	"github.com/kernsim/kernsim/replay"
 	"github.com/kernsim/kernsim/sched"
+	"github.com/kernsim/kernsim/sched/cyclictest"
 	workload "github.com/kernsim/kernsim/sched/recorded"
 	"github.com/kernsim/kernsim/sync/lockdep"
 	"github.com/kernsim/kernsim/trace"
@@ -344,7 +345,11 @@ func readCyclictest(path string) ([]viz.Samples, error) {
 	if err != nil {
 		return nil, err
 	}
-	return viz.ReadCyclictest(bytes.NewReader(text), path)
+	h, err := cyclictest.Read(bytes.NewReader(text), path)
+	if err != nil {
+		return nil, err
+	}
+	return viz.SamplesOfCyclictest(h), nil
 }
 
 // traceLatencies are a trace's latencies from being woken to running.

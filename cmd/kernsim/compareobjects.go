@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kernsim/kernsim/bench"
+	"github.com/kernsim/kernsim/slab/rival"
+	"github.com/kernsim/kernsim/viz"
+)
+
+func objectAllocators() []string {
+	var out []string
+	for _, n := range rival.All() {
+		out = append(out, n.Name)
+	}
+	return out
+}
+
+func objectMixes() []string {
+	var out []string
+	for _, m := range bench.ObjectMixes() {
+		out = append(out, m.Name)
+	}
+	return out
+}
+
+func runCompareObjects(cmd *cobra.Command, f *compareFlags) error {
+	allocators := rival.All()
+	if len(f.strategies) > 0 {
+		for _, name := range f.strategies {
+			if !slices.Contains(objectAllocators(), name) {
+				return &usageError{fmt.Errorf("no object allocator %q; there are %s", name, strings.Join(objectAllocators(), ", "))}
+			}
+		}
+		allocators = slices.DeleteFunc(allocators, func(n rival.Named) bool { return !slices.Contains(f.strategies, n.Name) })
+	}
+	if f.seeds < 1 || f.samples < 1 {
+		return &usageError{errors.New("--seeds and --samples must be at least 1")}
+	}
+	workloads, err := objectWorkloads(f)
+	if err != nil {
+		return err
+	}
+	var all []*bench.ObjectResult
+	var figures []viz.Figure
+	bar := newProgress(cmd.ErrOrStderr(), "comparing", 1)
+	for i, load := range workloads {
+		first := len(all)
+		for seed := range load.seeds {
+			w := load.make(uint64(seed) + 1)
+			for _, n := range allocators {
+				r, err := compareOne(cmd.Context(), n, w, f.samples)
+				if err != nil {
+					bar.finish()
+					var wrong *bench.ObjectError
+					if errors.As(err, &wrong) {
+						fmt.Fprintln(cmd.ErrOrStderr(), err)
+						return errDifferent
+					}
+					return err
+				}
+				r.Seed = uint64(seed) + 1
+				all = append(all, r)
+			}
+			bar.set(0, (float64(i)+float64(seed+1)/float64(load.seeds))/float64(len(workloads)))
+		}
+		figures = append(figures, heldFigure(all[first:first+len(allocators)]))
+	}
+	bar.finish()
+	if err := writeObjects(f.dir, all, figures); err != nil {
+		return err
+	}
+	return printObjects(cmd.OutOrStdout(), f.dir, all, len(allocators))
+}
+
+func compareOne(ctx context.Context, n rival.Named, w *bench.ObjectWorkload, samples int) (*bench.ObjectResult, error) {
+	r, err := bench.RunObjects(ctx, n, w, samples)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", w.Name, err)
+	}
+	return r, nil
+}
+
+// objectLoad makes a workload's streams.
+type objectLoad struct {
+	seeds int
+	make  func(seed uint64) *bench.ObjectWorkload
+}
+
+func objectWorkloads(f *compareFlags) ([]objectLoad, error) {
+	var out []objectLoad
+	if len(f.captures) > 0 {
+		list, _, bad := targets(f.captures, "objects")
+		if len(bad) > 0 {
+			return nil, errors.Join(bad...)
+		}
+		for _, t := range list {
+			w, err := bench.ObjectsFromCapture(t.capture)
+			if err != nil {
+				return nil, &inputError{fmt.Errorf("%s: %w", t.capture.Name, err)}
+			}
+			out = append(out, objectLoad{1, func(uint64) *bench.ObjectWorkload { return w }})
+		}
+	}
+	names := f.workloads
+	if len(names) == 0 && len(out) == 0 {
+		names = []string{"all"}
+	}
+	for _, name := range names {
+		found := false
+		for _, m := range bench.ObjectMixes() {
+			if name == m.Name || name == "all" {
+				out, found = append(out, objectLoad{f.seeds, m.Workload}), true
+			}
+		}
+		if !found {
+			return nil, &usageError{fmt.Errorf("no workload %q; there are %s", name, strings.Join(objectMixes(), ", "))}
+		}
+	}
+	return out, nil
+}
+
+// heldFigure draws the memory held along the operations. There is room for six
+// allocators beside what was asked for: of SLUB's versions one is enough then.
+func heldFigure(results []*bench.ObjectResult) viz.Figure {
+	g := viz.Lines{XLabel: "operations", Y: viz.Axis{Label: "memory held (KiB)", FromZero: true}}
+	g.Title = "Memory held: " + results[0].Workload
+	g.Source = fmt.Sprintf("kernsim compare --objects, seed %d", results[0].Seed)
+	asked := viz.Series{Name: "asked for"}
+	for _, s := range results[0].Samples {
+		g.X = append(g.X, float64(s.Op))
+		asked.Y = append(asked.Y, float64(s.Asked)/1024)
+	}
+	g.Series = []viz.Series{asked}
+	for _, r := range results {
+		if len(results) > 6 && (r.Allocator == "slub-5.4" || r.Allocator == "slub-6.18" || r.Allocator == "sheaves") {
+			continue
+		}
+		y := viz.Series{Name: r.Allocator}
+		for _, s := range r.Samples {
+			y.Y = append(y.Y, float64(s.Held)/1024)
+		}
+		g.Series = append(g.Series, y)
+	}
+	return viz.Figure{ID: "held-" + results[0].Workload, SVG: g.SVG()}
+}
+
+func writeObjects(dir string, all []*bench.ObjectResult, figures []viz.Figure) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := createFile(filepath.Join(dir, "objects.csv"), func(w io.Writer) error { return bench.WriteObjectsCSV(w, all) }); err != nil {
+		return err
+	}
+	err := createFile(filepath.Join(dir, "objects.json"), func(w io.Writer) error {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", " ")
+		return enc.Encode(all)
+	})
+	for _, g := range figures {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, g.ID+".svg"), g.SVG, 0o644))
+	}
+	return err
+}
+
+// printObjects prints a table for each workload: medians over the seeds.
+func printObjects(w io.Writer, dir string, all []*bench.ObjectResult, allocators int) error {
+	for len(all) > 0 {
+		load := all[0].Workload
+		n := 0
+		for n < len(all) && all[n].Workload == load {
+			n++
+		}
+		fmt.Fprintf(w, "%s: %s requests\n", load, viz.Count(all[0].Requests))
+		t := newTable(w, "allocator", "peak KiB", "asked for KiB", "mean waste", "in objects", "held at end KiB", "asked for KiB", "shared locks", "page calls", "failed")
+		for i := range allocators {
+			median := func(of func(*bench.ObjectResult) float64) float64 {
+				var values []float64
+				for k := i; k < n; k += allocators {
+					values = append(values, of(all[k]))
+				}
+				return bench.Summarize(values, bench.Confidence).Median
+			}
+			kib := func(of func(*bench.ObjectResult) uint64) string {
+				return figure(median(func(r *bench.ObjectResult) float64 { return float64(of(r) / 1024) }))
+			}
+			share := func(of func(*bench.ObjectResult) float64) string { return fmt.Sprintf("%.1f%%", 100*median(of)) }
+			t.AppendRow([]any{all[i].Allocator, kib(func(r *bench.ObjectResult) uint64 { return r.Peak }), kib(func(r *bench.ObjectResult) uint64 { return r.Asked }),
+				share(func(r *bench.ObjectResult) float64 { return r.Waste }), share(func(r *bench.ObjectResult) float64 { return r.Inside }),
+				kib(func(r *bench.ObjectResult) uint64 { return r.EndHeld }), kib(func(r *bench.ObjectResult) uint64 { return r.EndAsked }),
+				figure(median(func(r *bench.ObjectResult) float64 { return float64(r.Locks) })),
+				figure(median(func(r *bench.ObjectResult) float64 { return float64(r.PageAllocs + r.PageFrees) })),
+				figure(median(func(r *bench.ObjectResult) float64 { return float64(r.Failed) }))})
+		}
+		t.Render()
+		fmt.Fprintln(w)
+		all = all[n:]
+	}
+	_, err := fmt.Fprintf(w, "Waste is memory held beyond what was asked for, as a share of what is held; \"in objects\" the part of it in objects larger than the request.\nWritten to %s\n", dir)
+	return err
+}
