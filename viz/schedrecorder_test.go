@@ -1,4 +1,4 @@
-package viz_test
+package viz
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"github.com/kernsim/kernsim/replay"
 	"github.com/kernsim/kernsim/sched"
 	"github.com/kernsim/kernsim/trace"
-	"github.com/kernsim/kernsim/viz"
 )
 
 func capture(t *testing.T, name string) replay.Capture {
@@ -23,11 +22,11 @@ func capture(t *testing.T, name string) replay.Capture {
 	return replay.Capture{Name: name, FS: fsys}
 }
 
-func recordReplay(t *testing.T, name string, rec *viz.SchedRecorder) map[string]viz.Graph {
+func recordReplay(t *testing.T, name string, rec *SchedRecorder) map[string]Graph {
 	t.Helper()
 	_, err := replay.Run(context.Background(), capture(t, name), replay.Options{Model: "sched", ObserveSched: rec.Observe})
 	require.NoError(t, err)
-	out := map[string]viz.Graph{}
+	out := map[string]Graph{}
 	for _, g := range rec.Graphs("source") {
 		assert.NotEmpty(t, g.Caption)
 		out[g.ID] = g.Graph
@@ -75,32 +74,51 @@ func TestVruntimesAreTheKernels(t *testing.T) {
 	assert.Greater(t, charged, 1000)
 	assert.Equal(t, charged, seen)
 
-	var rec viz.SchedRecorder
-	lines, ok := recordReplay(t, name, &rec)["vruntime"].(viz.Lines)
+	var rec SchedRecorder
+	lines, ok := recordReplay(t, name, &rec)["vruntime"].(Lines)
 	require.True(t, ok)
 	require.NotEmpty(t, lines.Series)
 	assert.Contains(t, lines.Series[0].Name, "(nice -10)", "who weighs most ran longest")
 }
 
 func TestSchedGraphKinds(t *testing.T) {
-	rec := viz.SchedRecorder{Samples: 50}
+	rec := SchedRecorder{Samples: 50}
 	with := recordReplay(t, "sched-pelt-1cpu", &rec)
 	assert.True(t, len(with) == 4)
-	rec = viz.SchedRecorder{Samples: 50}
+	rec = SchedRecorder{Samples: 50}
 	without := recordReplay(t, "sched-cfs-smp-2cpu", &rec)
 	assert.True(t, len(without) == 2, "this capture has no load tracking")
-	queues, ok := without["runqueue"].(viz.Rows)
+	queues, ok := without["runqueue"].(Rows)
 	require.True(t, ok)
 	assert.True(t, len(queues.Rows) == 2)
 	assert.GreaterOrEqual(t, len(queues.X), 50)
 	assert.Less(t, len(queues.X), 100)
 }
 
+func TestSchedGraphsGolden(t *testing.T) {
+	for _, c := range []struct {
+		capture string
+		rec     SchedRecorder
+		ids     []string
+	}{
+		{"sched-cfs-nice-1cpu", SchedRecorder{From: 500e6, Until: 600e6, Samples: 40}, []string{"vruntime"}},
+		{"sched-cfs-smp-2cpu", SchedRecorder{Samples: 60}, []string{"runqueue"}},
+		{"sched-pelt-1cpu", SchedRecorder{Until: 300e6, Samples: 40}, []string{"pelt", "pelt-load"}},
+	} {
+		got := recordReplay(t, c.capture, &c.rec)
+		for _, id := range c.ids {
+			svg := got[id].SVG()
+			wellFormed(t, svg)
+			golden(t, "sched-"+id+".svg", svg)
+		}
+	}
+}
+
 func TestSchedRecorderKeepsToItsTime(t *testing.T) {
-	rec := viz.SchedRecorder{From: 500e6, Until: 700e6}
-	g, ok := recordReplay(t, "sched-cfs-nice-1cpu", &rec)["vruntime"].(viz.Lines)
+	rec := SchedRecorder{From: 500e6, Until: 700e6}
+	g, ok := recordReplay(t, "sched-cfs-nice-1cpu", &rec)["vruntime"].(Lines)
 	require.True(t, ok)
 	assert.InDelta(t, 200, g.X[len(g.X)-1], 10, "ms")
-	empty := viz.SchedRecorder{From: 1e18}
+	empty := SchedRecorder{From: 1e18}
 	assert.True(t, len(recordReplay(t, "sched-cfs-nice-1cpu", &empty)) == 0)
 }
