@@ -99,6 +99,10 @@ func (g Histogram) classes() []float64 {
 	if g.LogX {
 		lo, hi := positiveBounds(at...)
 		first := int(math.Floor(10*math.Log10(lo) + 1e-9))
+		if edge(true, g.Samples) != "" {
+			// Zeros are counted in the class at the axis's left edge.
+			first = 10 * int(math.Floor(math.Log10(lo)+1e-9))
+		}
 		var out []float64
 		for i := first; len(out) < 2 || out[len(out)-1] <= hi; i++ {
 			out = append(out, math.Pow(10, float64(i)/10))

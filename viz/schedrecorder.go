@@ -182,7 +182,7 @@ func (r *SchedRecorder) Graphs(source string) []NamedGraph {
 	}
 	out := []NamedGraph{
 		{"vruntime", "How the tasks' virtual runtimes go forward: each at the rate of its weight while it runs, and the scheduler lets run who is behind. " +
-			"Lines that stay together are fairness; a gap is a task that sleeps.", r.vruntime(source)},
+			"Lines that stay together are fairness; a gap is a task that sleeps. Each CPU's queue has a virtual time of its own.", r.vruntime(source)},
 		{"runqueue", "How many tasks are runnable on each CPU, the running one among them: the length of its run queue.", r.runQueues(source)},
 	}
 	for _, l := range []struct {
