@@ -87,6 +87,7 @@ var kinds = []kind{
 	{"locks", hasLocks, Locks},
 	{"reports", hasReports, Reports},
 	{"rcu", hasRCU, RCU},
+	{"percpu", hasPerCPU, PerCPU},
 	{"oom", hasOOM, OOM},
 	{"overcommit", hasOvercommit, Overcommit},
 	{"ksize", hasSizes, Sizes},

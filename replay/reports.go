@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 
 	"github.com/kernsim/kernsim/sync/lockdep"
 	"github.com/kernsim/kernsim/sync/refs"
+	"github.com/kernsim/kernsim/sync/report"
 )
 
 // tableFiles are the files of a folder that hold truth tables of atomic integers
@@ -32,7 +34,8 @@ func hasReports(c Capture) bool { return len(tableFiles(c)) > 0 }
 
 // Reports compares every row of the truth tables of refcount_t and atomic_t:
 // answer, value left, warning. Of the lock validator's reports in folders below it
-// finds the cycles and uses again from the dependencies that they describe.
+// finds the cycles and uses again from the dependencies that they describe; the
+// console's other reports about synchronization it prints again, line by line.
 func Reports(_ context.Context, c Capture, _ Options) (*Result, error) {
 	meta, err := c.Meta()
 	if err != nil {
@@ -63,6 +66,14 @@ func Reports(_ context.Context, c Capture, _ Options) (*Result, error) {
 
 // splats reads the printed reports in the folders of a capture.
 func splats(c Capture, res *Result) error {
+	if err := consoles(c, res); err != nil {
+		return err
+	}
+	return validatorReports(c, res)
+}
+
+// eachText calls f with the text files in the folders of a capture.
+func eachText(c Capture, f func(path string, r io.Reader) error) error {
 	return fs.WalkDir(c.FS, ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.Contains(path, "/") || !strings.HasSuffix(stored(path), ".txt") {
 			return err
@@ -72,6 +83,36 @@ func splats(c Capture, res *Result) error {
 			return err
 		}
 		defer r.Close()
+		return f(path, r)
+	})
+}
+
+// consoles prints the console's reports again.
+func consoles(c Capture, res *Result) error {
+	return eachText(c, func(path string, r io.Reader) error {
+		found, err := report.Read(r)
+		if err != nil {
+			return err
+		}
+		for i := range found {
+			res.count("console: " + string(found[i].Kind))
+			if found[i].Kind == report.Other {
+				continue
+			}
+			res.Requests++
+			if d := found[i].Differences(); d != "" {
+				res.differ(0, fmt.Sprintf("%s line %d: %s", path, found[i].Line, d))
+				continue
+			}
+			res.Exact++
+		}
+		return nil
+	})
+}
+
+// validatorReports finds what the lock validator reported again.
+func validatorReports(c Capture, res *Result) error {
+	return eachText(c, func(path string, r io.Reader) error {
 		s, err := lockdep.ReadSplat(r)
 		if err != nil {
 			return nil // a text of another kind

@@ -11,7 +11,7 @@ import (
 
 func TestReports(t *testing.T) {
 	r := recorded(t, "reports", "reports")
-	require.Equal(t, 1277, r.Requests)
+	require.Equal(t, 1306, r.Requests)
 	require.True(t, r.ExactAll(), r.FirstDifference)
 }
 

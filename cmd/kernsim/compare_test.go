@@ -161,8 +161,10 @@ func TestPlotKinds(t *testing.T) {
 			source = "sched-cfs-nice-1cpu"
 		case "pelt", "pelt-load":
 			source = "sched-pelt-1cpu"
-		case "lock-contention":
+		case "lock-stat":
 			source = filepath.Join("testdata", "lock_stat.txt")
+		case "contention":
+			source = "rt_mutex"
 		}
 		for _, ext := range []string{".svg", ".csv", ".png"} {
 			file := filepath.Join(dir, k.name+ext)
@@ -215,7 +217,7 @@ func TestPlotRefuses(t *testing.T) {
 	for _, args := range [][]string{{"nonsense", "6.1", "-o", "x.svg"}, {"waste", "6.1", "-o", "x.gif"}, {"waste", "1.0", "-o", "x.svg"},
 		{"waste", "6.1"}, {"pcp", "nonsense", "-o", "x.svg"}, {"cost", "pi3-kmem-slab", "--metric", "nonsense", "-o", "x.svg"}, {"waste", "6.1", "--scale", "0", "-o", "x.png"},
 		{"pelt", "sched-cfs-nice-1cpu", "-o", "x.svg"}, {"vruntime", "testdata/lock_stat.txt", "-o", "x.svg"}, {"gantt", "testdata/lock_stat.txt", "-o", "x.svg"},
-		{"latency", "testdata/lock_stat.txt", "-o", "x.svg"}, {"lock-contention", "compare.go", "-o", "x.svg"}, {"gantt", "sched-cfs-nice-1cpu", "--from", "-1s", "-o", "x.svg"},
+		{"latency", "testdata/lock_stat.txt", "-o", "x.svg"}, {"lock-stat", "compare.go", "-o", "x.svg"}, {"gantt", "sched-cfs-nice-1cpu", "--from", "-1s", "-o", "x.svg"},
 		{"vruntime", "pi3-kmem-slab", "-o", "x.svg"}, {"vruntime", "../../examples/sched/desktop.json", "--kernel", "6.1,6.12", "-o", "x.svg"}} {
 		code, _, _ := command(append([]string{"plot"}, args...)...)
 		assert.Equal(t, exitUnusable, code, args)

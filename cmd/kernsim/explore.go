@@ -17,6 +17,7 @@ import (
 // exploreFlags are the flags of the explore command.
 type exploreFlags struct {
 	json, list, print bool
+	classes           bool
 	random, depth     int
 	seed              uint64
 	states            int
@@ -54,6 +55,7 @@ cannot be read or has too many states.`,
 	flags.BoolVar(&f.print, "print", false, "print the programs' text")
 	flags.IntVar(&f.random, "random", 0, "draw this many random schedules instead of covering all")
 	flags.IntVar(&f.depth, "depth", 0, "with --random: draw by priorities that change `N`-1 times (PCT)")
+	flags.BoolVar(&f.classes, "classes", false, "run one schedule of each class of those that differ only in steps that commute, and count them")
 	flags.Uint64Var(&f.seed, "seed", 1, "with --random: the first schedule's seed")
 	flags.IntVar(&f.states, "states", 2_000_000, "states visited at most")
 	return cmd
@@ -68,6 +70,8 @@ type exploreRow struct {
 	Expected string `json:"expected,omitempty"`
 	// AsExpected: that was found.
 	AsExpected bool `json:"as_expected"`
+	// Finals is how many states the schedules end in, with --classes.
+	Finals int `json:"finals,omitempty"`
 
 	steps string
 }
@@ -122,13 +126,19 @@ func exploreProgram(ctx context.Context, f *exploreFlags, name, text string) (*e
 	}
 	row := &exploreRow{Program: p.Name}
 	o := explore.Options{MaxStates: f.states}
-	if f.random > 0 {
+	switch {
+	case f.classes:
+		var c *explore.Classes
+		if c, err = explore.Traces(ctx, p, o); c != nil {
+			row.Result, row.Finals = &c.Result, c.Finals
+		}
+	case f.random > 0:
 		row.Result, err = explore.Random(ctx, p, explore.RandomOptions{Options: o, Schedules: f.random, Depth: f.depth, Seed: f.seed})
-	} else {
+	default:
 		row.Result, err = explore.Exhaustive(ctx, p, o)
 	}
 	if errors.Is(err, explore.ErrLimit) {
-		return nil, fmt.Errorf("%s: more than %d states; try --random or a larger --states", name, f.states)
+		return nil, fmt.Errorf("%s: more than %d states, or with --classes schedules or steps of one; try --random or a larger --states", name, f.states)
 	}
 	if err != nil {
 		return nil, err
@@ -152,7 +162,10 @@ func exploreProgram(ctx context.Context, f *exploreFlags, name, text string) (*e
 
 func printExplored(w io.Writer, r *exploreRow) {
 	covered := fmt.Sprintf("%d states, %d steps", r.States, r.Steps)
-	if r.Schedules > 0 {
+	switch {
+	case r.Finals > 0:
+		covered = fmt.Sprintf("%d classes of schedules, %d final states, %d steps", r.Schedules, r.Finals, r.Steps)
+	case r.Schedules > 0:
 		covered = fmt.Sprintf("%d schedules, %d steps", r.Schedules, r.Steps)
 	}
 	if r.Failure == nil {

@@ -53,6 +53,10 @@ func openInput(stdin io.Reader, name string) (r io.ReaderAt, size int64, done fu
 		f.Close()
 		return nil, 0, nil, err
 	}
+	if info.Size() == 0 || !info.Mode().IsRegular() {
+		// Files under /proc do not tell their size; pipes have none.
+		return inMemory(f, f.Close)
+	}
 	return f, info.Size(), f.Close, nil
 }
 

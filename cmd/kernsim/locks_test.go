@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -86,7 +87,22 @@ func TestExploreCommand(t *testing.T) {
 	code, _, stderr = command("explore", "--states", "10", "ticket")
 	require.Equal(t, exitUnusable, code)
 	require.Contains(t, stderr, "more than 10 states")
+	code, out, _ = command("explore", "--classes", "ticket")
+	require.Equal(t, exitExact, code)
+	require.Contains(t, out, "6 classes of schedules, 6 final states")
 	code, out, _ = command("explore", "--list")
 	require.Equal(t, exitExact, code)
 	require.Contains(t, out, "peterson-without-barrier")
+}
+
+func TestPlotContention(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c.csv")
+	code, out, stderr := command("plot", "contention", "mutex", "-o", file)
+	require.Equal(t, exitExact, code, out+stderr)
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, contentionTasks+1, strings.Count(strings.TrimSpace(string(data)), "\n")+1)
+	code, _, stderr = command("plot", "contention", "spinlock", "-o", file)
+	require.Equal(t, exitUnusable, code)
+	require.Contains(t, stderr, `no lock "spinlock"`)
 }

@@ -48,6 +48,7 @@ var commands = []func() *cobra.Command{
 	newOOMCommand,
 	newOvercommitCommand,
 	newAdviseCommand,
+	newMapsCommand,
 	newSchedCommand,
 	newSchedtopCommand,
 	newKsizeCommand,

@@ -61,6 +61,7 @@ func plotKinds() []plotKind {
 		{"cost", "a metric (--metric) by strategy, with intervals; SOURCE: a capture or workload", plotCost},
 		{"waste", "internal fragmentation by request size; SOURCE: a kernel version", plotWaste},
 		{"slab-fill", "objects in use in the largest caches; SOURCE: a capture", plotSlabFill},
+		{"contention", "how often a lock is taken, by tasks and CPUs; SOURCE: mutex, rt_mutex, semaphore or rwsem", plotContention},
 	}, schedPlots()...)
 }
 

@@ -35,7 +35,7 @@ func schedPlots() []plotKind {
 		{"gantt", "which task ran when; SOURCE: a scheduler capture, a trace, or a workload", plotGantt},
 		{"latency", "histogram of wake-up latencies; SOURCE: as gantt, or cyclictest's histogram", plotLatency},
 		{"latency-cdf", "share of latencies above each value; SOURCE: as latency", plotLatencyCDF},
-		{"lock-contention", "how long locks were waited for and held; SOURCE: a /proc/lock_stat text", plotContention},
+		{"lock-stat", "how long locks were waited for and held; SOURCE: a /proc/lock_stat text", plotLockStat},
 	}
 }
 
@@ -417,7 +417,7 @@ func plotLatencyCDF(_ context.Context, name string, f *plotFlags) (viz.Graph, er
 	return viz.CDF{Frame: viz.Frame{Title: "Tail of the latencies from being woken to running", Source: from}, XLabel: "latency (µs)", Unit: "µs", Samples: samples}, nil
 }
 
-func plotContention(_ context.Context, name string, _ *plotFlags) (viz.Graph, error) {
+func plotLockStat(_ context.Context, name string, _ *plotFlags) (viz.Graph, error) {
 	text, err := readInput(name)
 	if err != nil {
 		return nil, &inputError{err}

@@ -32,7 +32,10 @@
 // A step that touches only the thread's own registers commutes with all steps of
 // others. Where a thread has such a step, only it is followed, unless that leads
 // back to a state seen before. All orders of such steps reach the same states, so
-// nothing is lost.
+// nothing is lost. With Options.Persistent this goes further: a thread's next step may
+// go first if nothing that the others may still do touches what it touches. [Traces]
+// adds sleep sets: one schedule of each class of those that differ only in the order of
+// steps that commute.
 //
 // # What is checked
 //

@@ -15,6 +15,9 @@ type Options struct {
 	MaxSteps int
 	// NoReduction follows all orders of local steps.
 	NoReduction bool
+	// Persistent follows only a persistent set of choices of each state: fewer states, the
+	// same ends and failures, but the failing schedule may not be the shortest.
+	Persistent bool
 }
 
 func (o Options) withDefaults() Options {
@@ -57,6 +60,8 @@ type search struct {
 	ends  []int32
 	edges []edge
 	key   []byte
+	// reduction is nil if all choices are followed.
+	reduction *reduction
 }
 
 // edge is a step between two states.
@@ -67,6 +72,9 @@ type edge struct{ from, to int32 }
 // more states than Options allow, the error wraps [ErrLimit].
 func Exhaustive(ctx context.Context, p *Program, o Options) (*Result, error) {
 	s := &search{m: newMachine(p), o: o.withDefaults(), seen: map[string]int32{}}
+	if s.o.Persistent {
+		s.reduction = newReduction(p)
+	}
 	s.add(-1, Choice{})
 	res := &Result{}
 	for i := int32(0); int(i) < len(s.from); i++ {
@@ -127,14 +135,39 @@ func (s *search) expand(i int32, res *Result) *Failure {
 	if s.optionalOnly(choices) {
 		s.ends = append(s.ends, i)
 	}
+	if s.reduction != nil {
+		return s.expandPersistent(i, choices, res)
+	}
 	if !s.o.NoReduction {
 		if c, ok := s.localStep(choices); ok {
-			id, fresh, f := s.follow(i, c, res)
+			_, fresh, f := s.follow(i, c, res)
 			if f != nil || fresh {
 				return f
 			}
-			_ = id
 		}
+	}
+	for _, c := range choices {
+		if _, _, f := s.follow(i, c, res); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// expandPersistent follows a persistent set, and the rest of the choices if that leads
+// only to states seen before: a circle could put the rest off for ever.
+func (s *search) expandPersistent(i int32, choices []Choice, res *Result) *Failure {
+	few := s.reduction.persistent(s.m, choices)
+	anyFresh := len(few) == len(choices)
+	for _, c := range few {
+		_, fresh, f := s.follow(i, c, res)
+		if f != nil {
+			return f
+		}
+		anyFresh = anyFresh || fresh
+	}
+	if anyFresh {
+		return nil
 	}
 	for _, c := range choices {
 		if _, _, f := s.follow(i, c, res); f != nil {

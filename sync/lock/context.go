@@ -75,6 +75,20 @@ func (c *Context) Schedule() error {
 	return nil
 }
 
+// PreemptDisable is preempt_disable.
+func (c *Context) PreemptDisable() { c.Preempt++ }
+
+// PreemptEnable is preempt_enable. Where nothing was disabled, debug kernels report
+// what they find and leave the count as it is.
+func (c *Context) PreemptEnable() error {
+	if c.Preempt == 0 {
+		const title = "DEBUG_LOCKS_WARN_ON(val > preempt_count())"
+		return &ContextError{title, title + "\n"}
+	}
+	c.Preempt--
+	return nil
+}
+
 // ThisCPU proves that code may use a per-CPU variable or the CPU's number, by the
 // name of the function: it must not be moved to another CPU meanwhile
 // (smp_processor_id, this_cpu_read of debug kernels).

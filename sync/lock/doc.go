@@ -32,15 +32,32 @@
 //     wakes the first waiter if it is a writer; if it is a reader, all readers in the
 //     queue, also those behind writers. A real-time writer asks for a handoff at once.
 //   - semaphore: the released unit is given to the first waiter.
+//   - A wait that a signal may end gets the lock first if it can, then looks for
+//     signals, then for the time.
+//   - mutex with spinning: who finds the owner running spins, first come first served,
+//     and takes the mutex before those that sleep; if the owner stops to run, spinners
+//     go to sleep behind them.
+//   - ww_mutex: waiters stand by age of their context. Wound-wait: an older one that
+//     waits makes the younger holder begin again when it next waits. Wait-die: a
+//     younger one that would wait for an older one begins again. The oldest never does.
+//   - wait queue: who is not exclusive is woken first and always; of the exclusive as
+//     many as asked for, the first come first. Who is awake already does not count.
+//   - completion: each complete lets one waiter go; it may be one that never waited.
+//   - percpu-rwsem: a writer waits for a grace period, then for other writers, then for
+//     readers; the unlock hands the lock to the readers at the front, or to a writer.
+//   - PREEMPT_RT: rwlocks and rwsems let readers in until the writer is inside; writers
+//     inherit priority, readers do not.
 //
 // # Mirrored
 //
-// kernel/locking/rtmutex.c, mutex.c, rwsem.c, semaphore.c of Linux 6.1 (without
-// PREEMPT_RT), rt_mutex_setprio and sched_setscheduler of kernel/sched/core.c,
-// as Documentation/locking/rt-mutex-design.rst describes them.
+// kernel/locking/rtmutex.c, mutex.c, rwsem.c, semaphore.c, ww_mutex.h,
+// percpu-rwsem.c, rwbase_rt.c of Linux 6.1, wait.c and completion.c of kernel/sched,
+// rt_mutex_setprio and sched_setscheduler of kernel/sched/core.c, kernel/hung_task.c,
+// as Documentation/locking describes them.
 //
 // # Left out
 //
-// Optimistic spinning (the owner runs on another CPU) has no outcome of its own
-// here: a spinner is a task that is run first. Timeouts and signals.
+// Spinning of rwsems and rt_mutexes, and of waiters at the front of a mutex's queue: a
+// spinner there is a task that is run first. Bounded and lock-less wait queues. What
+// spinning locks do word by word is package spin's subject.
 package lock

@@ -18,6 +18,8 @@ type Mutex struct {
 	owner   TaskID
 	flags   uint8
 	waiters []TaskID
+	// spinners wait without sleeping, in the order in which they came.
+	spinners []TaskID
 }
 
 // NewMutex makes a free mutex.

@@ -209,13 +209,18 @@ func (m *RTMutex) Unlock(t TaskID) error {
 	if m.owner != t {
 		return &Misuse{"rt_mutex_unlock", t, reportUnbalanced}
 	}
+	m.release(t)
+	return nil
+}
+
+// release is the unlock by the owner.
+func (m *RTMutex) release(t TaskID) {
 	m.owner = None
 	if top := m.top(); top != nil {
 		m.sys.tasks[t].dequeuePI(top)
 		m.sys.inherit(t)
 		m.sys.wake(top.task)
 	}
-	return nil
 }
 
 // adjustPI hands a task's changed priority on along the chain: the lock that it

@@ -18,6 +18,17 @@ const (
 	Acquired
 	// Blocked: the task waits.
 	Blocked
+	// Interrupted: a signal ended the wait (-EINTR).
+	Interrupted
+	// TimedOut: the wait was as long as it may be (-ETIME).
+	TimedOut
+	// Deadlock: the task has to give back what it holds and begin again (-EDEADLK of
+	// ww_mutex).
+	Deadlock
+	// Already: the context has the lock (-EALREADY of ww_mutex).
+	Already
+	// Spinning: the task waits without giving its CPU away; Run goes on with it.
+	Spinning
 )
 
 // DefaultPriority is the priority of nice 0.
@@ -59,6 +70,7 @@ type task struct {
 	// in System.woken.
 	blocked waiting
 	woken   bool
+	sleep
 }
 
 // waiting is a wait for a lock of any kind.
@@ -76,6 +88,8 @@ type System struct {
 	// finished are the tasks whose waits have ended since the caller last asked.
 	finished []TaskID
 	rts      []*RTMutex
+	// stamps counts the contexts of ww_mutexes.
+	stamps uint64
 }
 
 // NewSystem makes n tasks of nice 0.
@@ -123,17 +137,33 @@ func (s *System) Run(t TaskID) bool {
 		}
 		s.woken = append(s.woken[:i], s.woken[i+1:]...)
 		s.tasks[t].woken = false
-		if wait := s.tasks[t].blocked; wait != nil && wait.retry(s, t) == Acquired {
-			s.tasks[t].blocked = nil
-			s.finished = append(s.finished, t)
+		if wait := s.tasks[t].blocked; wait != nil {
+			s.goOn(t, wait)
 		}
 		return true
 	}
 	return false
 }
 
+// goOn continues a wait: the lock comes first, then signals, then the time.
+func (s *System) goOn(t TaskID, wait waiting) {
+	k := &s.tasks[t]
+	got := wait.retry(s, t)
+	if c, ok := wait.(cancellable); ok && got == Blocked {
+		if end := k.ended(); end != Blocked {
+			c.cancel(s, t)
+			got = end
+		}
+	}
+	if got != Blocked {
+		k.blocked, k.outcome = nil, got
+		k.state, k.timeout, k.io = uninterruptible, false, false
+		s.finished = append(s.finished, t)
+	}
+}
+
 // Settle runs woken tasks, those of higher priority first, until all run or wait.
-// It returns the tasks that got their lock, in order.
+// It returns the tasks whose waits ended, in order.
 func (s *System) Settle() []TaskID {
 	s.finished = s.finished[:0]
 	for len(s.woken) > 0 {
@@ -186,4 +216,13 @@ func (s *System) setNormal(t TaskID, prio int32) error {
 	}
 	s.adjustPI(t, nil)
 	return nil
+}
+
+// Donor is the task whose priority a task runs with because it holds an rt_mutex that
+// it waits for, None if it runs with its own.
+func (s *System) Donor(t TaskID) TaskID {
+	if k := &s.tasks[t]; k.piTop != None && k.prio < k.normal {
+		return k.piTop
+	}
+	return None
 }

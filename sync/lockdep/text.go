@@ -63,18 +63,7 @@ func (w *text) lock(h *held) {
 }
 
 func (w *text) heldLocks() {
-	switch n := len(w.t.held); n {
-	case 0:
-		w.line("no locks held by %s.", w.t.name())
-	case 1:
-		w.line("1 lock held by %s:", w.t.name())
-	default:
-		w.line("%d locks held by %s:", n, w.t.name())
-	}
-	for i := range w.t.held {
-		fmt.Fprintf(w, " #%d: ", i)
-		w.lock(&w.t.held[i])
-	}
+	w.WriteString(HeldText(w.t.Comm, w.t.PID, w.v.Held(w.t)))
 }
 
 func (w *text) trace(id int32, spaces int) {
@@ -106,16 +95,11 @@ func (w *text) dump() {
 
 func (w *text) irqEvents() {
 	t := w.t
-	w.line("irq event stamp: %d", t.events)
-	for _, e := range []struct {
-		what string
-		at   irqEvent
-	}{
-		{"hardirqs last  enabled", t.hardirqOnEvent}, {"hardirqs last disabled", t.hardirqOff},
-		{"softirqs last  enabled", t.softirqOnEvent}, {"softirqs last disabled", t.softirqOffEvt},
-	} {
-		w.line("%s at (%d): [<%016x>] %s", e.what, e.at.n, 0, e.at.site)
+	var at [4]IRQEvent
+	for i, e := range []irqEvent{t.hardirqOnEvent, t.hardirqOff, t.softirqOnEvent, t.softirqOffEvt} {
+		at[i] = IRQEvent{Number: int(e.n), Site: e.site}
 	}
+	w.WriteString(EventText(int(t.events), at))
 }
 
 // classHeader prints a class with where each of its uses was first seen.

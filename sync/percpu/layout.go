@@ -14,6 +14,8 @@ type Layout struct {
 	// Unit is the distance from one CPU's copy to the next; UnitsPerAlloc is how many
 	// lie in one allocation.
 	Unit, UnitsPerAlloc int
+	// Atom is what allocations are multiples of.
+	Atom int
 }
 
 // Embed computes the first chunk's layout: static variables, a reserve for modules'
@@ -34,7 +36,7 @@ func Embed(static, reserved, dynamic, atom int, cpus []int) (Layout, error) {
 	size := max(sum, minUnit)
 	alloc := roundUp(size, atom)
 	upa := unitsPerAlloc(alloc, alloc/size, total, cpus)
-	return Layout{static, reserved, sum - static - reserved, alloc / upa, upa}, nil
+	return Layout{static, reserved, sum - static - reserved, alloc / upa, upa, atom}, nil
 }
 
 // minUnit is the smallest unit (PCPU_MIN_UNIT_SIZE).

@@ -32,10 +32,13 @@ const (
 	Batches Rule = "batches of callbacks"
 	// Barrier: rcu_barrier returns after every callback queued before it has run.
 	Barrier Rule = "rcu_barrier"
+	// Expedited: expedited grace periods do not overlap, their number grows by 4, their
+	// events come in order, and who waits goes on only after it was waited for.
+	Expedited Rule = "expedited grace periods"
 )
 
 // Rules lists them all.
-var Rules = []Rule{EarlyFree, Sequence, Phases, FullPeriod, Acceleration, Batches, Barrier}
+var Rules = []Rule{EarlyFree, Sequence, Phases, FullPeriod, Acceleration, Batches, Barrier, Expedited}
 
 // Violation is a place where a trace breaks a rule.
 type Violation struct {
@@ -96,6 +99,64 @@ type Checker struct {
 	barrier []string
 	// snap is the value of next at a CPU's last SegCbPreAcc.
 	snap map[int]int64
+	// exp is the expedited grace period that was last seen.
+	exp expeditedSeen
+}
+
+// expeditedSeen is where an expedited grace period has got to.
+type expeditedSeen struct {
+	seq   int64
+	phase int
+	known bool
+}
+
+// expeditedPhases are the events of an expedited grace period, in order.
+var expeditedPhases = []string{"start", "reset", "select", "startwait", "end", "endwake"}
+
+// expeditedEnd is the place of "end".
+const expeditedEnd = 4
+
+// expedited checks an event of an expedited grace period.
+func (c *Checker) expedited(e *Event) string {
+	seq, err := strconv.ParseInt(e.arg(1), 10, 64)
+	if err != nil || len(e.Args) < 3 {
+		return "NAME seq EVENT"
+	}
+	x := &c.exp
+	over := x.phase >= expeditedEnd
+	switch what := e.arg(2); what {
+	case "snap":
+		next := x.seq + 4
+		if !over {
+			next += 4
+		}
+		// The period that was to begin may have begun, and ended, without having said so.
+		if x.known {
+			c.prove(e, Expedited, seq&seqState == 0 && seq >= x.seq+4 && seq <= next+4, "snapshot %d, after %d", seq, x.seq)
+		}
+	case "start":
+		if x.known {
+			c.prove(e, Expedited, over && seq == x.seq+4, "start of %d, after %d", seq, x.seq)
+		}
+		*x = expeditedSeen{seq: seq, known: true}
+	case "done":
+		// The sequence says that the period is over before the line "end" does.
+		if x.known {
+			c.prove(e, Expedited, seq < x.seq || seq == x.seq && x.phase >= expeditedEnd-1, "%d is done, it was not waited for", seq)
+		}
+	default:
+		i := slices.Index(expeditedPhases, what)
+		if i < 0 || !x.known {
+			return ""
+		}
+		// Waking up may go on while the next one runs.
+		if what == "endwake" && seq < x.seq {
+			return ""
+		}
+		c.prove(e, Expedited, seq == x.seq && i == x.phase+1, "%s of %d, after %s of %d", what, seq, expeditedPhases[x.phase], x.seq)
+		x.phase = i
+	}
+	return ""
 }
 
 // queued is where and when a callback was queued.
@@ -150,6 +211,8 @@ func (c *Checker) Event(e *Event) string {
 		return c.marker(e)
 	case "rcu_grace_period":
 		return c.gracePeriod(e)
+	case "rcu_exp_grace_period":
+		return c.expedited(e)
 	case "rcu_grace_period_init":
 		return c.nodeInit(e)
 	case "rcu_quiescent_state_report":

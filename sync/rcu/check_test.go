@@ -112,3 +112,42 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// TestOverlapCounts: the capture's workload ran twice and numbered its readers and
+// updates anew, so that there are two ways to count the pairs of a reader and an update
+// that began while it was inside: of all readers and updates, or with each number
+// taken once, for the last that had it.
+func TestOverlapCounts(t *testing.T) {
+	type span struct{ in, out int }
+	inside, last, began := map[string]bool{}, map[string]span{}, map[string]int{}
+	all := 0
+	err := ReadTrace("trace", strings.NewReader(recorded(t)), func(e *Event) error {
+		if e.Name != "marker" {
+			return nil
+		}
+		id := e.value("id")
+		switch e.arg(0) {
+		case "reader_in":
+			inside[id], last[id] = true, span{in: e.Line}
+		case "reader_out":
+			delete(inside, id)
+			last[id] = span{last[id].in, e.Line}
+		case "call_rcu_returned", "sync_begin":
+			all += len(inside)
+			began[e.arg(0)+id] = e.Line
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	byNumber := 0
+	// The order does not matter.
+	for _, at := range began {
+		for _, r := range last {
+			if r.in < at && at < r.out {
+				byNumber++
+			}
+		}
+	}
+	require.Equal(t, 627, all)
+	require.Equal(t, 338, byNumber)
+}

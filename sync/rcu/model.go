@@ -46,6 +46,9 @@ type Model struct {
 	events uint64
 	// forced counts the scans for quiescent states in this grace period.
 	forced int
+	exp    expedited
+	// queued are the callbacks that wait.
+	queued map[uint64]struct{}
 }
 
 // treeNode is an rcu_node: which of its children it still waits for.
@@ -103,7 +106,7 @@ func New(cfg Config) (*Model, error) {
 	if cfg.Batch == 0 {
 		cfg.Batch = 10
 	}
-	m := &Model{cfg: cfg, seq: firstSeq, wanted: firstSeq, cpus: make([]cpuState, cfg.CPUs)}
+	m := &Model{cfg: cfg, seq: firstSeq, wanted: firstSeq, cpus: make([]cpuState, cfg.CPUs), queued: map[uint64]struct{}{}}
 	for i := range m.cpus {
 		m.cpus[i].seq, m.cpus[i].running = firstSeq, -1
 	}
@@ -166,6 +169,8 @@ func (e *Event) String() string {
 var (
 	// ErrUnlock: rcu_read_unlock without rcu_read_lock.
 	ErrUnlock = errors.New("rcu: WARNING: rcu_read_unlock without rcu_read_lock")
+	// ErrDoubleCall: call_rcu of a callback that is queued.
+	ErrDoubleCall = errors.New("rcu: call_rcu(): Double-freed CB (ODEBUG: activate active (active state 1) object type: rcu_head)")
 	// ErrNotRunning: a task acts that does not run on the CPU.
 	ErrNotRunning = errors.New("rcu: the task does not run there")
 )
@@ -204,6 +209,7 @@ func (m *Model) leaves() []treeNode { return m.levels[len(m.levels)-1] }
 // preempt queues a reader at its CPU's leaf. The running grace period waits for it
 // if it waits for the CPU.
 func (m *Model) preempt(cpu, task int) {
+	m.expeditedPreempt(cpu, task)
 	leaf := cpu / m.cfg.Fanout
 	t := &m.tasks[task]
 	t.leaf = leaf
@@ -235,6 +241,9 @@ func (m *Model) ReadUnlock(cpu, task int) error {
 		return ErrUnlock
 	}
 	t.depth--
+	if t.depth == 0 {
+		m.expeditedLeave(cpu, task)
+	}
 	if t.depth > 0 || t.leaf < 0 {
 		return nil
 	}
@@ -277,15 +286,21 @@ func (m *Model) Tick(cpu int) {
 	}
 }
 
-// CallRCU queues a callback on a CPU (call_rcu).
-func (m *Model) CallRCU(cpu int, callback uint64) {
+// CallRCU queues a callback on a CPU (call_rcu). One that is queued already is refused:
+// its memory is in use for the list.
+func (m *Model) CallRCU(cpu int, callback uint64) error {
 	if !m.has(cpu) {
-		return
+		return ErrNotRunning
 	}
+	if _, queued := m.queued[callback]; queued {
+		return ErrDoubleCall
+	}
+	m.queued[callback] = struct{}{}
 	c := &m.cpus[cpu]
 	c.list = append(c.list, callback)
 	c.end[segNext] = len(c.list)
 	m.emit(cpu, "rcu_callback", fmt.Sprintf("rhp=%x", callback), "func=callback", strconv.Itoa(len(c.list)))
+	return nil
 }
 
 // Core is a CPU's RCU softirq: it learns of grace periods that began or ended,
@@ -424,6 +439,7 @@ func (m *Model) invokeDone(cpu int) {
 		c.end[i] -= n
 	}
 	for _, cb := range batch {
+		delete(m.queued, cb)
 		m.emit(cpu, "rcu_invoke_callback", fmt.Sprintf("rhp=%x", cb), "func=callback")
 		if m.cfg.Invoke != nil {
 			m.cfg.Invoke(cpu, cb)

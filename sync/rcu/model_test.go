@@ -205,12 +205,25 @@ func TestModelTrace(t *testing.T) {
 		l.enter(cpu, cpu)
 		l.call(cpu)
 		l.GracePeriod(0)
+		exp := int64(0)
+		if i%5 == 0 {
+			exp = l.ExpeditedSnap(cpu)
+			require.True(t, l.ExpeditedStart(cpu, exp))
+			require.False(t, l.ExpeditedEnd(cpu), "the reader is inside")
+		}
 		if i%3 == 0 {
 			l.Run(cpu, -1) // preempted inside
 			l.Run(cpu, cpu)
 		}
 		l.Core(cpu)
+		if exp != 0 {
+			require.False(t, l.ExpeditedDone(cpu, exp))
+		}
 		l.leave(cpu, cpu)
+		if exp != 0 {
+			require.True(t, l.ExpeditedEnd(cpu))
+			require.True(t, l.ExpeditedDone(cpu, exp))
+		}
 		l.Tick(cpu)
 		l.Core(cpu)
 	}
