@@ -11,11 +11,13 @@ type arena struct {
 	counts Counters
 }
 
-// start sets the arena up and calls give for what is free.
+// start sets the arena up and calls give for what is free. What that counts is
+// no work of a stream.
 func (a *arena) start(m *Machine, give func(from, to int)) {
 	for _, s := range m.Free {
 		give(int(s.Start-a.first), int(s.End-a.first))
 	}
+	a.counts = Counters{}
 }
 
 func newArena(m *Machine) arena {
@@ -27,6 +29,9 @@ func (a *arena) page(pfn buddy.PFN) int { return int(pfn - a.first) }
 
 // Counters are the strategy's.
 func (a *arena) Counters() Counters { return a.counts }
+
+// wordsOf is how many words of a bitmap n pages take.
+func wordsOf(n int) uint64 { return uint64(n+63) / 64 }
 
 // eachAligned calls f for the aligned blocks, as large as can be, that [from,
 // to) consists of.

@@ -46,6 +46,25 @@ func BenchmarkSinglePages(b *testing.B) {
 	b.ReportMetric(ops*float64(b.N)/b.Elapsed().Seconds(), "ops/s")
 }
 
+// BenchmarkLongStream runs 100 million calls of the server mix once and tells how
+// much memory is held at most; it takes its time (-benchtime 1x).
+func BenchmarkLongStream(b *testing.B) {
+	w := small(b, bench.Mixes()[0], 100_000_000)
+	s, err := bench.Find("linux-6.1")
+	require.NoError(b, err)
+	var peak uint64
+	for b.Loop() {
+		_, err := bench.Run(context.Background(), s[0], w, 1, bench.Options{Progress: func(float64) {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			peak = max(peak, m.Sys)
+		}})
+		require.NoError(b, err)
+	}
+	b.ReportMetric(float64(peak)/(1<<20), "MiB")
+	b.ReportMetric(float64(w.Ops)*float64(b.N)/b.Elapsed().Seconds(), "ops/s")
+}
+
 // Memory does not grow with the length of a stream: a stream four times as
 // long holds no more at its end than one eighth beyond the short one.
 func TestMemoryIsBounded(t *testing.T) {

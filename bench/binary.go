@@ -30,7 +30,6 @@ func (b *binaryBuddy) Start(m *Machine) error {
 		b.lists[o].init(b.pages>>o+1, b.sort)
 	}
 	b.start(m, func(from, to int) { eachAligned(from, to, b.orders, b.put) })
-	b.counts = Counters{}
 	return nil
 }
 
@@ -56,11 +55,13 @@ func (b *binaryBuddy) Alloc(r Request) (buddy.PFN, bool) {
 }
 
 func (b *binaryBuddy) take(page, o int) {
+	b.counts.LockWork++
 	b.lists[o].remove(page >> o)
 	b.order[page] = -1
 }
 
 func (b *binaryBuddy) hold(page, o int) {
+	b.counts.LockWork++
 	b.lists[o].push(page >> o)
 	b.order[page] = int8(o)
 }

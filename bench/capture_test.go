@@ -68,12 +68,13 @@ func TestBaselineEndsWithTheKernelsLists(t *testing.T) {
 func TestStrategiesServeCaptures(t *testing.T) {
 	for _, name := range pageCaptures(t) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := load(t, name)
 			for _, s := range bench.Strategies() {
 				if s.Name == "best-fit" && w.Machine.Pages() > 1<<18 {
 					continue // searches the whole map for each request
 				}
-				r, err := bench.Run(context.Background(), s, w, 0, bench.Options{})
+				r, err := bench.Run(context.Background(), s, w, 0, bench.Options{Samples: 10})
 				require.NoError(t, err, s.Name)
 				assert.Equal(t, s.Name == "linux-"+w.Machine.Baseline, r.Exact)
 			}

@@ -37,6 +37,7 @@ func rivals() []Named {
 		{"tlsf", "two-level segregated fit", "Masmano et al., ECRTS 2004", TLSF},
 		{"fibonacci", "Fibonacci buddy system", "Hirschberg, CACM 1973", Fibonacci},
 		{"llfree", "LLFree's trees of areas, reserved by CPUs", "Wrenger et al., USENIX ATC 2023", LLFree},
+		{"llfree-kinds", "LLFree with trees of their own for unmovable, movable and huge blocks", "github.com/luhsra/llfree-rs, tiers", LLFreeKinds},
 		{"go", "Go runtime's radix tree of summaries, with page caches", "runtime/mpagealloc.go, mpagecache.go; proposal 35112", GoPages},
 	}
 }

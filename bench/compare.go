@@ -49,6 +49,26 @@ func (r *Row) Against(base *Row, m *Metric) Summary {
 	return Paired(base.Values(m), r.Values(m), Confidence)
 }
 
+// Base is the row that others are compared with: the one of a strategy's name
+// or, if there is none, the captured kernel's own, or else the first. It is
+// nil if there are no rows.
+func (c *Comparison) Base(name string) *Row {
+	var exact *Row
+	for i := range c.Rows {
+		r := &c.Rows[i]
+		if r.Strategy.Name == name {
+			return r
+		}
+		if exact == nil && len(r.Results) > 0 && r.Results[0].Exact {
+			exact = r
+		}
+	}
+	if exact == nil && len(c.Rows) > 0 {
+		exact = &c.Rows[0]
+	}
+	return exact
+}
+
 // CompareOptions choose how much is run.
 type CompareOptions struct {
 	// Seeds is how many streams of a generated workload are compared; captures
@@ -57,6 +77,9 @@ type CompareOptions struct {
 	// Jobs is how many runs go on at a time; 0 means one for each core.
 	Jobs    int
 	Samples int
+	// Cache, if set, has the results of runs that were finished before, and
+	// gets those of this comparison.
+	Cache Cache
 	// Progress, if set, is called with the share done; not concurrently.
 	Progress func(share float64)
 }
@@ -110,6 +133,7 @@ func runJobs(ctx context.Context, jobs []job, o CompareOptions) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := make([]error, len(jobs))
+	var keys streamKeys
 	var next, done atomic.Int64
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -122,7 +146,7 @@ func runJobs(ctx context.Context, jobs []job, o CompareOptions) error {
 				}
 				j := jobs[i]
 				row := &j.c.Rows[j.row]
-				row.Results[j.seed], errs[i] = Run(ctx, row.Strategy, j.c.Workload, j.c.Seeds[j.seed], Options{Samples: o.Samples})
+				row.Results[j.seed], errs[i] = runCached(ctx, row.Strategy, j.c.Workload, j.c.Seeds[j.seed], &o, &keys)
 				if errs[i] != nil {
 					cancel()
 					return
@@ -137,6 +161,51 @@ func runJobs(ctx context.Context, jobs []job, o CompareOptions) error {
 	}
 	wg.Wait()
 	return firstError(ctx, errs)
+}
+
+// streamKeys are the streams' keys, each computed once.
+type streamKeys struct {
+	mu   sync.Mutex
+	keys map[streamOf]func() ([]byte, error)
+}
+
+type streamOf struct {
+	w    *Workload
+	seed uint64
+}
+
+func (k *streamKeys) of(w *Workload, seed uint64) ([]byte, error) {
+	k.mu.Lock()
+	if k.keys == nil {
+		k.keys = map[streamOf]func() ([]byte, error){}
+	}
+	f := k.keys[streamOf{w, seed}]
+	if f == nil {
+		f = sync.OnceValues(func() ([]byte, error) { return streamKey(w, seed) })
+		k.keys[streamOf{w, seed}] = f
+	}
+	k.mu.Unlock()
+	return f()
+}
+
+// runCached is Run, with the result from the cache if it is there.
+func runCached(ctx context.Context, n Named, w *Workload, seed uint64, o *CompareOptions, keys *streamKeys) (*Result, error) {
+	if o.Cache == nil {
+		return Run(ctx, n, w, seed, Options{Samples: o.Samples})
+	}
+	stream, err := keys.of(w, seed)
+	if err != nil {
+		return nil, err
+	}
+	key := runKey(stream, n.Name, o.Samples)
+	if r := o.Cache.Get(key); r != nil {
+		return r, nil
+	}
+	r, err := Run(ctx, n, w, seed, Options{Samples: o.Samples})
+	if err != nil {
+		return nil, err
+	}
+	return r, o.Cache.Put(key, r)
 }
 
 // firstError prefers a strategy's fault to the cancelling that followed.
@@ -179,7 +248,7 @@ func WriteCSV(w io.Writer, all []Comparison) error {
 func WriteSamplesCSV(w io.Writer, all []Comparison) error {
 	out := csv.NewWriter(w)
 	head := []string{"workload", "strategy", "seed", "operation", "time_ns", "free_pages", "thp_share", "unusable_order3", "largest_order",
-		"mixed_blocks", "unmovable_blocks", "used_blocks", "failed", "locks", "cache_hits", "splits", "merges", "scanned"}
+		"mixed_blocks", "unmovable_blocks", "used_blocks", "failed", "locks", "cache_hits", "splits", "merges", "scanned", "lock_work", "cached_pages"}
 	for o := range buddy.MaxOrders {
 		head = append(head, "free_order"+strconv.Itoa(o))
 	}
@@ -192,7 +261,8 @@ func WriteSamplesCSV(w io.Writer, all []Comparison) error {
 					line := []string{all[i].Workload.Name, row.Strategy.Name, strconv.FormatUint(all[i].Seeds[k], 10)}
 					for _, v := range []float64{float64(s.Op), float64(s.Time), float64(s.Free), s.THPShare(), s.Unusable(3), float64(s.Largest()),
 						float64(s.Mixed), float64(s.Unmovable), float64(s.Used), float64(s.Failed), float64(s.Counters.Locks),
-						float64(s.Counters.CacheHits), float64(s.Counters.Splits), float64(s.Counters.Merges), float64(s.Counters.Scanned)} {
+						float64(s.Counters.CacheHits), float64(s.Counters.Splits), float64(s.Counters.Merges), float64(s.Counters.Scanned),
+						float64(s.Counters.LockWork), float64(s.Counters.Cached)} {
 						line = append(line, number(v))
 					}
 					for _, n := range s.Blocks {
@@ -240,22 +310,38 @@ type (
 		Hi         *float64  `json:"high"`
 		Confidence float64   `json:"confidence"`
 		Values     []float64 `json:"values,omitempty"`
+		// Against is the median of the differences to the base, seed by seed.
+		Against *jsonDifference `json:"against,omitempty"`
+	}
+	jsonDifference struct {
+		Base    string   `json:"base"`
+		Median  *float64 `json:"median"`
+		Lo      *float64 `json:"low"`
+		Hi      *float64 `json:"high"`
+		Differs bool     `json:"differs"`
 	}
 )
 
-// WriteJSON writes everything but the samples.
-func WriteJSON(w io.Writer, all []Comparison) error {
+// WriteJSON writes everything but the samples; differences are to the base of a
+// name (see [Comparison.Base]).
+func WriteJSON(w io.Writer, all []Comparison, against string) error {
 	out := []jsonComparison{}
 	metrics := Metrics()
 	for i := range all {
 		c := jsonComparison{Workload: all[i].Workload.Name, About: all[i].Workload.About, Seeds: all[i].Seeds}
+		base := all[i].Base(against)
 		for k := range all[i].Rows {
 			row := &all[i].Rows[k]
 			r := jsonRow{Name: row.Strategy.Name, About: row.Strategy.About, Source: row.Strategy.Source,
 				Baseline: row.Results[0].Exact, Lists: row.Results[0].Lists, Same: row.Results[0].ListsIdentical}
 			for m := range metrics {
 				s := row.Summary(&metrics[m])
-				r.Metrics = append(r.Metrics, jsonMetric{ID: metrics[m].ID, Unit: metrics[m].Unit, Confidence: s.Confidence,
+				var diff *jsonDifference
+				if row != base {
+					d := row.Against(base, &metrics[m])
+					diff = &jsonDifference{base.Strategy.Name, finite(d.Median), finite(d.Lo), finite(d.Hi), d.Differs()}
+				}
+				r.Metrics = append(r.Metrics, jsonMetric{Against: diff, ID: metrics[m].ID, Unit: metrics[m].Unit, Confidence: s.Confidence,
 					Median: finite(s.Median), Lo: finite(s.Lo), Hi: finite(s.Hi), Values: allFinite(row.Values(&metrics[m]))})
 			}
 			c.Rows = append(c.Rows, r)

@@ -5,10 +5,11 @@
 //
 // A [Strategy] is a page allocator with three methods: Start, Alloc, Free. A
 // [Workload] is a machine and a stream of operations ([Op]): a capture's own
-// request stream ([FromCapture]) or a seeded generator ([Mix]). [Run] drives one
+// request stream ([FromCapture]), a seeded generator ([Mix]), or recorded requests
+// ([FromPageTrace], [FromLLFreeTrace], [FromMallocTrace]). [Run] drives one
 // strategy with one stream; [Compare] runs strategies x seeds side by side on
 // several cores and gives medians with confidence intervals, paired on the
-// same streams.
+// same streams, and goes on where it was interrupted ([DirCache]).
 //
 //	workload --Op--> runner --Alloc, Free--> strategy
 //	                   |  ^------ PFN ----------'
@@ -23,7 +24,8 @@
 // a free list, in a per-CPU cache, in a bitmap). The two indexes are the
 // kernel's (fragmentation_index and unusable_free_index in mm/vmstat.c),
 // computed from these blocks. What only a strategy knows (splits, merges, lock
-// acquisitions, hits in per-CPU caches, words scanned) it tells as [Counters].
+// acquisitions and the work under them, hits in per-CPU caches and the pages
+// there, words scanned) it tells as [Counters].
 //
 // # The checker
 //

@@ -127,6 +127,21 @@ func (u *upAndDown) Next(op *bench.Op) bool {
 	return true
 }
 
+// LLFree's later versions keep trees for unmovable, movable and huge blocks apart
+// so that fewer huge pages are spoilt (github.com/luhsra/llfree-rs, tiers). The
+// margin: at most three quarters of the pageblocks with mixed contents that the
+// paper's has, on every seed.
+func TestFactKindsOfTreesMixLess(t *testing.T) {
+	w := small(t, bench.Mixes()[0], 200000)
+	c := results(t, w, 3, "llfree", "llfree-kinds")
+	m := metric(t, "mixed_blocks")
+	paper, kinds := c.Rows[0].Values(m), c.Rows[1].Values(m)
+	for i := range paper {
+		assert.LessOrEqual(t, kinds[i], 0.75*paper[i], "seed %d", c.Seeds[i])
+	}
+	t.Log(paper, kinds)
+}
+
 // First fit and best fit keep memory together; next fit scatters blocks over
 // all of it (C. Bays: A comparison of next-fit, first-fit, and best-fit, CACM
 // 1977; Wilson et al., Dynamic Storage Allocation: A Survey, 1995). The margin:

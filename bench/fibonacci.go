@@ -44,7 +44,6 @@ func (f *fibonacci) Start(m *Machine) error {
 		f.cover(f.page(s.Start), f.page(s.End))
 	}
 	f.start(m, f.put)
-	f.counts = Counters{}
 	return nil
 }
 
@@ -67,11 +66,13 @@ func (f *fibonacci) halves(b fibBlock) (left, right fibBlock) {
 }
 
 func (f *fibonacci) hold(b fibBlock) {
+	f.counts.LockWork++
 	f.kind[b.start] = int8(b.k)
 	f.lists[b.k].push(b.start)
 }
 
 func (f *fibonacci) take(b fibBlock) {
+	f.counts.LockWork++
 	f.kind[b.start] = -1
 	f.lists[b.k].remove(b.start)
 }

@@ -42,6 +42,7 @@ func (b *bitmapFit) Start(m *Machine) error {
 
 func (b *bitmapFit) Alloc(r Request) (buddy.PFN, bool) {
 	b.counts.Locks++
+	before := b.counts.Scanned
 	page := -1
 	switch o := int(r.Order); b.rule {
 	case FirstFit:
@@ -53,9 +54,11 @@ func (b *bitmapFit) Alloc(r Request) (buddy.PFN, bool) {
 	case BestFit:
 		page = b.best(1 << o)
 	}
+	b.counts.LockWork += b.counts.Scanned - before
 	if page < 0 {
 		return 0, false
 	}
+	b.counts.LockWork += wordsOf(1 << r.Order)
 	b.next = page / 64
 	b.free.clear(page, page+1<<r.Order)
 	return b.pfn(page), true
@@ -151,6 +154,7 @@ func (b *bitmapFit) best(n int) int {
 
 func (b *bitmapFit) Free(_ buddy.CPU, pfn buddy.PFN, order buddy.Order) {
 	b.counts.Locks++
+	b.counts.LockWork += wordsOf(1 << order)
 	page := b.page(pfn)
 	b.free.set(page, page+1<<order)
 	b.low = min(b.low, page/64)

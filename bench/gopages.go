@@ -54,17 +54,31 @@ func (g *goPages) Start(m *Machine) error {
 		}
 	}
 	g.update(0, chunks*goChunk)
+	g.counts = Counters{}
 	return nil
+}
+
+// Counters adds what is looked at to what is changed: both happen under the
+// heap's lock.
+func (g *goPages) Counters() Counters {
+	c := g.counts
+	c.LockWork += c.Scanned
+	for i := range g.caches {
+		c.Cached += uint64(bits.OnesCount64(g.caches[i].bits))
+	}
+	return c
 }
 
 // update computes the summaries over pages [from, to) again.
 func (g *goPages) update(from, to int) {
 	first, last := from/goChunk, (to-1)/goChunk
+	g.counts.LockWork += wordsOf(to-from) + uint64(last-first+1)
 	for c := first; c <= last; c++ {
 		g.levels[0][c] = summarizeBits(g.free.words[c*8 : c*8+8])
 	}
 	for l := 1; l < len(g.levels); l++ {
 		first, last = first/goRadix, last/goRadix
+		g.counts.LockWork += uint64(last - first + 1)
 		for i := first; i <= last; i++ {
 			below := g.levels[l-1]
 			g.levels[l][i] = mergeSummaries(below[i*goRadix:min((i+1)*goRadix, len(below))], int32(g.full[l-1]))

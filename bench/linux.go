@@ -31,6 +31,9 @@ type linux struct {
 	err     error
 	// exact: this is a capture's own kernel, unchanged.
 	exact bool
+	// before are the counters after Start: making the lists is no work of the
+	// stream.
+	before Counters
 	// call is what the next Alloc or Free has in the capture, or nil.
 	call   *replay.PageCall
 	claims []bool
@@ -38,6 +41,14 @@ type linux struct {
 }
 
 func (l *linux) Start(m *Machine) error {
+	if err := l.start(m); err != nil {
+		return err
+	}
+	l.before = l.counters()
+	return nil
+}
+
+func (l *linux) start(m *Machine) error {
 	if m.State == nil {
 		return l.boot(m)
 	}
@@ -313,17 +324,32 @@ func (l *linux) freePages() int {
 	return n
 }
 
-// Counters adds the zones' counters up.
+// Counters adds the zones' counters up, from Start on.
 func (l *linux) Counters() Counters {
+	c, b := l.counters(), &l.before
+	c.Splits -= b.Splits
+	c.Merges -= b.Merges
+	c.Locks -= b.Locks
+	c.LockWork -= b.LockWork
+	c.CacheHits -= b.CacheHits
+	c.Fallbacks -= b.Fallbacks
+	c.Claims -= b.Claims
+	return c
+}
+
+func (l *linux) counters() Counters {
 	var c Counters
 	for i := range l.a.NumZones() {
-		s := l.a.Zone(i).Stats()
+		z := l.a.Zone(i)
+		s := z.Stats()
 		c.Splits += s.Splits
 		c.Merges += s.Merges
 		c.Locks += s.LockAcquisitions
+		c.LockWork += s.ListOps
 		c.CacheHits += s.PCPHits
 		c.Fallbacks += s.Fallbacks
 		c.Claims += s.Claims
+		c.Cached += z.PCPPages()
 	}
 	return c
 }

@@ -11,9 +11,15 @@ import (
 // 2023), as far as placement goes: pages in areas of the size of a huge page,
 // each with a counter and a bitmap; trees of areas with a counter; each CPU
 // reserves a tree that it allocates from, and takes over the tree that it
-// frees much in. Like the paper's, and unlike later versions, it does not keep
-// trees for movable, immovable and huge pages apart. There are no locks: [Counters.Locks] counts reservations,
+// frees much in. There are no locks: [Counters.Locks] counts reservations,
 // which are what CPUs share.
+//
+// Later versions keep trees for unmovable, movable and huge blocks apart (tiers,
+// core/src of github.com/luhsra/llfree-rs): a CPU reserves a tree of each kind.
+// A request looks for trees of its kind, nearly full ones first, then for one
+// without a kind, which one that is all free has; a lower kind takes a tree of a
+// higher one over, a higher kind takes blocks out of a lower one's tree, which
+// keeps its kind.
 type llfree struct {
 	arena
 	free pageMap
@@ -23,14 +29,32 @@ type llfree struct {
 	areaOrder int
 	taken     []bool
 	cpus      []llCPU
+	// apart: kinds of trees are kept apart. kind has a tree's.
+	apart bool
+	kind  []llKind
 }
 
-// llCPU is what a CPU has reserved: a tree, or -1, and the area to go on at.
+// llKind is what a tree holds, the lowest kind what spoils most.
+type llKind int8
+
+const (
+	llUnmovable llKind = iota
+	llMovable
+	llHuge
+	llKinds
+	// llAny is the kind of a tree that is all free.
+	llAny llKind = -1
+)
+
+// llCPU is what a CPU has reserved of each kind: a tree, or -1, and the area to
+// go on at. Where kinds are not kept apart there is only the first.
 type llCPU struct {
-	tree, area int
+	local [llKinds]llLocal
 	// lastFree is the tree of the last free, frees how many came in a row.
 	lastFree, frees int
 }
+
+type llLocal struct{ tree, area int }
 
 const (
 	// llTree is how many areas a tree has: few, because the machines compared
@@ -40,8 +64,12 @@ const (
 	llTakeOver = 4
 )
 
-// LLFree makes an LLFree allocator.
+// LLFree makes an LLFree allocator as in the paper.
 func LLFree() Strategy { return &llfree{} }
+
+// LLFreeKinds makes an LLFree allocator that keeps unmovable, movable and huge
+// blocks in trees of their own, as later versions do.
+func LLFreeKinds() Strategy { return &llfree{apart: true} }
 
 func (l *llfree) Start(m *Machine) error {
 	l.arena = newArena(m)
@@ -60,13 +88,40 @@ func (l *llfree) Start(m *Machine) error {
 	}
 	l.cpus = make([]llCPU, max(m.Config.CPUs, 1))
 	for i := range l.cpus {
-		l.cpus[i] = llCPU{tree: -1, lastFree: -1}
+		l.cpus[i].lastFree = -1
+		for k := range l.cpus[i].local {
+			l.cpus[i].local[k].tree = -1
+		}
+	}
+	l.kind = make([]llKind, trees)
+	for t := range l.kind {
+		l.kind[t] = llUnmovable
+		if l.full(t) {
+			l.kind[t] = llAny
+		}
 	}
 	return nil
 }
 
+// full says that all of a tree is free.
+func (l *llfree) full(t int) bool { return l.trees[t] == llTree<<l.areaOrder }
+
+// kindOf is the kind of tree that a request wants.
+func (l *llfree) kindOf(r *Request) llKind {
+	switch {
+	case !l.apart:
+		return llUnmovable
+	case int(r.Order) >= l.areaOrder:
+		return llHuge
+	case r.GFP.Any(buddy.GFPMovable):
+		return llMovable
+	}
+	return llUnmovable
+}
+
 func (l *llfree) Alloc(r Request) (buddy.PFN, bool) {
-	c := &l.cpus[int(r.CPU)%len(l.cpus)]
+	kind := l.kindOf(&r)
+	c := &l.cpus[int(r.CPU)%len(l.cpus)].local[kind]
 	order := int(r.Order)
 	if c.tree >= 0 {
 		if page := l.inTree(c.tree, c.area, order); page >= 0 {
@@ -75,10 +130,14 @@ func (l *llfree) Alloc(r Request) (buddy.PFN, bool) {
 		}
 	}
 	l.counts.Locks++
-	if page := l.reserve(c, order); page >= 0 {
+	reserve := l.reserve
+	if l.apart {
+		reserve = l.reserveKind
+	}
+	if page := reserve(c, kind, order); page >= 0 {
 		return l.take(c, page, order), true
 	}
-	// Whatever other CPUs have reserved.
+	// Whatever other CPUs have reserved, or holds other kinds.
 	for t := range l.trees {
 		if page := l.inTree(t, t*llTree, order); page >= 0 {
 			return l.take(nil, page, order), true
@@ -88,7 +147,7 @@ func (l *llfree) Alloc(r Request) (buddy.PFN, bool) {
 }
 
 // take marks a block in use.
-func (l *llfree) take(c *llCPU, page, order int) buddy.PFN {
+func (l *llfree) take(c *llLocal, page, order int) buddy.PFN {
 	l.free.clear(page, page+1<<order)
 	l.count(page, order, -1)
 	if c != nil {
@@ -109,7 +168,7 @@ func (l *llfree) count(page, order, sign int) {
 
 // reserve looks for a tree for a CPU: one that is partly free, near the last;
 // then one that is nearly free; then any.
-func (l *llfree) reserve(c *llCPU, order int) int {
+func (l *llfree) reserve(c *llLocal, _ llKind, order int) int {
 	full := llTree << l.areaOrder
 	from := max(c.tree, 0)
 	for _, class := range [3][2]int{{full / 16, full - full/8}, {full - full/8, full}, {1 << order, full}} {
@@ -128,7 +187,50 @@ func (l *llfree) reserve(c *llCPU, order int) int {
 	return -1
 }
 
-func (l *llfree) setTree(c *llCPU, t int) {
+// reserveKind looks for a tree of a kind for a CPU: one of the kind that is
+// less than half free, but not nearly full; then a nearly full one; then one
+// that is half free, or all; then one of a higher kind, which becomes of this
+// one.
+func (l *llfree) reserveKind(c *llLocal, kind llKind, order int) int {
+	full := llTree << l.areaOrder
+	best, rank := -1, 0
+	from := max(c.tree, 0)
+	for i := range l.trees {
+		t := (from + i) % len(l.trees)
+		l.counts.Scanned++
+		n := l.trees[t]
+		if l.taken[t] || n < 1<<order {
+			continue
+		}
+		r := 0
+		switch k := l.kind[t]; {
+		case k == kind && n < full/2 && n >= full/64:
+			r = 5
+		case k == kind && n < full/64:
+			r = 4
+		case k == kind:
+			r = 3
+		case k == llAny:
+			r = 2
+		case k > kind:
+			r = 1
+		}
+		if r > rank && l.inTree(t, t*llTree, order) >= 0 {
+			best, rank = t, r
+		}
+		if rank == 5 {
+			break
+		}
+	}
+	if best < 0 {
+		return -1
+	}
+	l.kind[best] = kind
+	l.setTree(c, best)
+	return l.inTree(best, best*llTree, order)
+}
+
+func (l *llfree) setTree(c *llLocal, t int) {
 	if c.tree >= 0 {
 		l.taken[c.tree] = false
 	}
@@ -198,8 +300,16 @@ func (l *llfree) Free(cpu buddy.CPU, pfn buddy.PFN, order buddy.Order) {
 	if t != c.lastFree {
 		c.lastFree, c.frees = t, 0
 	}
-	if c.frees++; c.frees >= llTakeOver && c.tree != t && !l.taken[t] {
+	c.frees++
+	if l.full(t) && !l.taken[t] {
+		l.kind[t] = llAny
+	}
+	kind := llUnmovable
+	if l.apart {
+		kind = l.kind[t]
+	}
+	if kind != llAny && c.frees >= llTakeOver && c.local[kind].tree != t && !l.taken[t] {
 		l.counts.Locks++
-		l.setTree(c, t)
+		l.setTree(&c.local[kind], t)
 	}
 }

@@ -111,7 +111,16 @@ func Metrics() []Metric {
 		{"failed", "failed", "", "requests that failed", -1, func(r *Result) float64 { return float64(r.Failed) }},
 		{"free at 1st fail", "first_failure_free", "% free", "free share of the memory when the first request failed", -1, func(r *Result) float64 { return 100 * r.FirstFailureFree }},
 		{"peak blocks", "peak_blocks", "", "most pageblocks in use at a time: the footprint", -1, func(r *Result) float64 { return float64(r.PeakUsed) }},
+		{"peak pages", "peak_pages", "pages", "most pages in use at a time, of those that the stream knows", 0, func(r *Result) float64 { return float64(r.PeakPages) }},
 		{"locks/1k", "locks", "per 1,000 calls", "acquisitions of the zone's lock", -1, per1000(func(c *Counters) uint64 { return c.Locks })},
+		{"lock work", "lock_work", "per 1,000 calls", "blocks put on or taken off shared lists, or words looked at, while a shared lock is held", -1, per1000(func(c *Counters) uint64 { return c.LockWork })},
+		{"work/lock", "lock_hold", "", "work each time that a shared lock is held, mean", 0, func(r *Result) float64 {
+			if r.Last.Counters.Locks == 0 {
+				return nan
+			}
+			return float64(r.Last.Counters.LockWork) / float64(r.Last.Counters.Locks)
+		}},
+		{"cached", "cached_mean", "pages", "pages that lie in per-CPU caches, mean over time", 0, func(r *Result) float64 { return r.MeanCached }},
 		{"hits", "cache_hits", "% of requests", "requests served by a per-CPU cache", 1,
 			func(r *Result) float64 {
 				return 100 * float64(r.Last.Counters.CacheHits) / float64(max(r.Requests, 1))

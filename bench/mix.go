@@ -60,14 +60,10 @@ type Lifetime struct {
 
 // Workload makes the mix a workload.
 func (x Mix) Workload() (*Workload, error) {
-	hw := &buddy.Machine{Memory: []buddy.MemRange{{PhysRange: buddy.PhysRange{Start: 4 << 30, End: 4<<30 + uint64(x.MemoryMB)<<20}}}, CPUs: x.CPUs}
-	a, err := buddy.NewMachine(hw, buddy.Linux6_1)
+	m, err := plainMachine(uint64(x.MemoryMB), x.CPUs)
 	if err != nil {
 		return nil, err
 	}
-	config := a.Config()
-	m := &Machine{Config: config, Hardware: hw, Free: freeSpans(a.State(), config.PageblockOrder)}
-	m.Spans = m.Free
 	return &Workload{Name: x.Name, About: x.About, Machine: m, Ops: x.Ops, Seeded: true,
 		Stream: func(seed uint64) Stream { return newMixStream(&x, m, seed) }}, nil
 }

@@ -29,20 +29,22 @@ type Result struct {
 	// failed, NaN if none did; FirstFailureOp which operation it was.
 	FirstFailureFree float64
 	FirstFailureOp   int
-	// PeakUsed is the most pageblocks that samples saw in use.
-	PeakUsed int
+	// PeakUsed is the most pageblocks that were in use at a time, PeakPages the
+	// most pages of those that were free at the start or came back.
+	PeakUsed, PeakPages int
 	// MeanTHP and MeanUnusable (by order) are means over the samples.
 	MeanTHP      float64
 	MeanUnusable [buddy.MaxOrders]float64
-	Samples      []Sample
-	Last         Sample
+	// MeanCached and PeakCached are the pages in per-CPU caches over the samples.
+	MeanCached float64
+	PeakCached uint64
+	Samples    []Sample
+	Last       Sample
 	// Exact: this is the baseline. ListsIdentical of Lists of its lists at the
 	// end are the captured kernel's; Difference is the first that isn't.
 	Exact                 bool
 	ListsIdentical, Lists int
 	Difference            string
-	// free are the free pages at the end, before the final check.
-	final pageMap
 }
 
 // teller is a strategy that wants what a capture's trace tells; bulker one
@@ -66,6 +68,10 @@ type block struct {
 	movable bool
 }
 
+// blockUse are the pages of a pageblock that are in use: those that can be moved
+// and the others.
+type blockUse struct{ movable, fixed uint32 }
+
 type runner struct {
 	name  string
 	s     Strategy
@@ -76,11 +82,13 @@ type runner struct {
 	free  pageMap
 	slots []block
 	op    int
-	// movable and fixed are the pages in use by pageblock; startType whether
-	// pages in use before the start count as movable.
-	movable, fixed []uint32
-	startMovable   []bool
-	shift          int
+	// blocks are the pages in use by pageblock, inUse the number of pageblocks
+	// with some; startMovable says whether pages in use before the start count
+	// as movable.
+	blocks       []blockUse
+	inUse        int
+	startMovable []bool
+	shift        int
 	// have is how many pages there are to be given out, in use or free, as far
 	// as it is known; nfree those free.
 	have, nfree int
@@ -111,7 +119,6 @@ func Run(ctx context.Context, n Named, w *Workload, seed uint64, o Options) (*Re
 	if o.NoCheck {
 		return r.res, nil
 	}
-	r.res.final = pageMap{r.free.first, append([]uint64(nil), r.free.words...)}
 	return r.res, r.account()
 }
 
@@ -123,13 +130,19 @@ func newRunner(n Named, w *Workload, o Options) *runner {
 	r.bulk, _ = r.s.(bulker)
 	r.free = newPageMap(r.first, m.Pages())
 	blocks := m.Pages()>>r.shift + 1
-	r.movable, r.fixed, r.startMovable = make([]uint32, blocks), make([]uint32, blocks), make([]bool, blocks)
+	r.blocks, r.startMovable = make([]blockUse, blocks), make([]bool, blocks)
 	for _, s := range m.Free {
 		r.free.set(int(s.Start-r.first), int(s.End-r.first))
 	}
 	r.nfree = r.free.count()
 	r.have = r.nfree
 	r.usedAtStart()
+	for b := range r.blocks {
+		if r.blocks[b] != (blockUse{}) {
+			r.inUse++
+		}
+	}
+	r.res.PeakUsed = r.inUse
 	return r
 }
 
@@ -142,16 +155,16 @@ func (r *runner) usedAtStart() {
 	for z := range r.m.State.Zones {
 		for _, run := range r.m.State.Zones[z].Blocks {
 			first := int(run.First-r.first) >> r.shift
-			for b := first; b < first+int(run.N) && b < len(r.fixed); b++ {
+			for b := first; b < first+int(run.N) && b < len(r.blocks); b++ {
 				used := uint32(0)
 				for p := b << r.shift; p < (b+1)<<r.shift; p += 64 {
 					used += uint32(64 - popcount(r.free.words, p/64))
 				}
 				r.startMovable[b] = run.Type == buddy.Movable || run.Type == buddy.CMA
 				if r.startMovable[b] {
-					r.movable[b] = used
+					r.blocks[b] = blockUse{movable: used}
 				} else {
-					r.fixed[b] = used
+					r.blocks[b] = blockUse{fixed: used}
 				}
 			}
 		}
@@ -299,6 +312,7 @@ func (r *runner) take(pfn buddy.PFN, b *block) error {
 		r.free.clear(from, from+n)
 	}
 	r.nfree -= n
+	r.res.PeakPages = max(r.res.PeakPages, r.have-r.nfree)
 	r.count(from, n, b.movable, 1)
 	return nil
 }
@@ -321,14 +335,24 @@ func (r *runner) wrongPage(from int, b *block) error {
 
 // count adds pages to what is in use in their pageblocks, or takes them away.
 func (r *runner) count(from, n int, movable bool, sign int) {
-	list := r.fixed
-	if movable {
-		list = r.movable
-	}
 	for n > 0 {
 		b := from >> r.shift
 		k := min(n, (b+1)<<r.shift-from)
-		list[b] += uint32(sign * k)
+		u := &r.blocks[b]
+		before := u.movable + u.fixed
+		if movable {
+			u.movable += uint32(sign * k)
+		} else {
+			u.fixed += uint32(sign * k)
+		}
+		switch {
+		case before == 0:
+			if r.inUse++; r.inUse > r.res.PeakUsed {
+				r.res.PeakUsed = r.inUse
+			}
+		case u.movable+u.fixed == 0:
+			r.inUse--
+		}
 		from, n = from+k, n-k
 	}
 }
@@ -376,15 +400,13 @@ func (r *runner) sample(time uint64) {
 	if !r.nocheck {
 		s.Blocks = r.free.blocks(s.Orders)
 	}
-	for b := range r.fixed {
-		if r.fixed[b] > 0 {
+	s.Used = r.inUse
+	for b := range r.blocks {
+		if u := &r.blocks[b]; u.fixed > 0 {
 			s.Unmovable++
-			if r.movable[b] > 0 {
+			if u.movable > 0 {
 				s.Mixed++
 			}
-		}
-		if r.fixed[b]+r.movable[b] > 0 {
-			s.Used++
 		}
 	}
 	if c, ok := r.s.(Counter); ok {
@@ -399,8 +421,9 @@ func (r *runner) finish() {
 	n := float64(len(res.Samples))
 	for i := range res.Samples {
 		s := &res.Samples[i]
-		res.PeakUsed = max(res.PeakUsed, s.Used)
 		res.MeanTHP += s.THPShare() / n
+		res.MeanCached += float64(s.Counters.Cached) / n
+		res.PeakCached = max(res.PeakCached, s.Counters.Cached)
 		for o := range s.Orders {
 			res.MeanUnusable[o] += s.Unusable(o) / n
 		}
@@ -411,6 +434,9 @@ func (r *runner) finish() {
 // account proves that nothing was lost. A strategy that knows what it holds
 // is asked; any other has to give out everything that is free.
 func (r *runner) account() error {
+	// What is taken here is no footprint of the stream.
+	used, pages := r.res.PeakUsed, r.res.PeakPages
+	defer func() { r.res.PeakUsed, r.res.PeakPages = used, pages }()
 	missing := 0
 	if h, ok := r.s.(holder); ok {
 		missing = r.nfree - h.freePages()

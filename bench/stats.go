@@ -20,8 +20,9 @@ type Summary struct {
 // Summarize gives the median and an interval that contains the true median
 // with at least the confidence wanted (0.95), whatever the distribution: the
 // interval between two order statistics that the binomial distribution gives,
-// as benchstat does (golang.org/x/perf/benchmath, AssumeNothing). NaNs are
-// left out.
+// as benchstat does (golang.org/x/perf/benchmath, AssumeNothing). For up to 30
+// values it is benchstat's; above, benchstat approximates the distribution, and
+// this does not. NaNs are left out.
 func Summarize(values []float64, confidence float64) Summary {
 	var v []float64
 	for _, x := range values {
@@ -34,29 +35,50 @@ func Summarize(values []float64, confidence float64) Summary {
 	if n == 0 {
 		return Summary{Median: nan, Lo: nan, Hi: nan}
 	}
-	s := Summary{N: n, Median: (v[(n-1)/2] + v[n/2]) / 2}
-	k, level := medianInterval(n, confidence)
-	s.Lo, s.Hi, s.Confidence = v[k], v[n-1-k], level
+	s := Summary{N: n, Median: v[(n-1)/2] + (v[n/2]-v[(n-1)/2])/2}
+	lo, hi, level := medianInterval(n, confidence)
+	s.Lo, s.Hi, s.Confidence = v[lo], v[hi], level
 	return s
 }
 
-// medianInterval gives the largest k for which the k-th smallest and the k-th
-// greatest of n values (from 0) enclose the median with at least the
-// confidence wanted, or else 0, and the confidence that this has.
-func medianInterval(n int, confidence float64) (k int, level float64) {
-	// P(median below the k-th smallest) = P(Binomial(n, 1/2) <= k).
-	p := math.Pow(0.5, float64(n))
-	tail := p
-	level = max(1-2*tail, 0)
-	for i := 1; i < (n+1)/2; i++ {
-		p *= float64(n-i+1) / float64(i)
-		tail += p
-		if 1-2*tail < confidence {
-			break
-		}
-		k, level = i, 1-2*tail
+// medianInterval gives two of n values in order (from 0) that enclose the median
+// with at least the confidence wanted, or else the first and the last, and the
+// confidence that this has. k values of n lie below the median with the
+// probability of a binomial distribution; gaps between values are added from
+// the middle one out, the likelier side first and the left of two that are
+// alike.
+func medianInterval(n int, confidence float64) (lo, hi int, level float64) {
+	if n == 1 {
+		return 0, 0, 0
 	}
-	return k, level
+	below := binomialHalf(n)
+	// [l, r) are the gaps taken; gap k lies before value k.
+	l := n / 2
+	r := l + 1
+	level = below[l]
+	for level < confidence && (l > 1 || r < n) {
+		if l > 1 && (r >= n || below[l-1] >= below[r]) {
+			l--
+			level += below[l]
+		} else {
+			level += below[r]
+			r++
+		}
+	}
+	return l - 1, r - 1, level
+}
+
+// binomialHalf gives the probabilities of 0 to n of n, each even.
+func binomialHalf(n int) []float64 {
+	p := make([]float64, n+1)
+	p[0] = math.Pow(0.5, float64(n))
+	for k := 1; k <= n/2; k++ {
+		p[k] = p[k-1] * float64(n-k+1) / float64(k)
+	}
+	for k := n/2 + 1; k <= n; k++ {
+		p[k] = p[n-k]
+	}
+	return p
 }
 
 // Paired summarizes the differences of two samples that were measured on the
@@ -69,5 +91,6 @@ func Paired(base, other []float64, confidence float64) Summary {
 	return Summarize(d, confidence)
 }
 
-// Differs says whether the interval excludes zero.
+// Differs says whether the interval excludes zero. Of a single value, which a
+// capture gives, there is no doubt.
 func (s Summary) Differs() bool { return s.N > 0 && (s.Lo > 0 || s.Hi < 0) }

@@ -32,6 +32,11 @@ type Counters struct {
 	// Locks is how often a lock shared by all CPUs would have been taken
 	// (Linux: zone->lock).
 	Locks uint64
+	// LockWork is how much was done while it was held: blocks put on or taken
+	// off free lists.
+	LockWork uint64
+	// Cached is not a count but how many pages lie in per-CPU caches now.
+	Cached uint64
 	// CacheHits are requests that a per-CPU cache served without that lock.
 	CacheHits uint64
 	// Scanned is how many words or entries were looked at in searches.

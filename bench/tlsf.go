@@ -56,6 +56,7 @@ func tlsfClass(n int) (f, s int) {
 }
 
 func (t *tlsf) insert(page, n int) {
+	t.counts.LockWork++
 	f, s := tlsfClass(n)
 	head := t.heads[f][s]
 	t.size[page], t.back[page+n-1] = uint32(n), uint32(n)
@@ -69,6 +70,7 @@ func (t *tlsf) insert(page, n int) {
 }
 
 func (t *tlsf) remove(page int) (n int) {
+	t.counts.LockWork++
 	n = int(t.size[page])
 	f, s := tlsfClass(n)
 	if p := t.prev[page]; p >= 0 {

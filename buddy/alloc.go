@@ -65,12 +65,27 @@ func (a *Allocator) AllocPages(cpu CPU, gfp GFP, order Order) (PFN, error) {
 			return a.allocFast(f, z), nil
 		}
 	}
-	return a.Alloc(Request{CPU: cpu, Node: NoNode, GFP: gfp, Order: order})
+	return a.allocSlow(Request{CPU: cpu, Node: NoNode, GFP: gfp, Order: order})
 }
 
 // Alloc asks for a block of pages: __alloc_pages. See [Allocator.AllocPages]
 // for the errors.
 func (a *Allocator) Alloc(r Request) (PFN, error) {
+	if r.Order == 0 && uint(r.CPU) < uint(len(a.fast)) && r.Nodes == 0 && a.ownNode(&r) {
+		f := &a.fast[r.CPU]
+		z := f.zone
+		if f.gfp == r.GFP && f.epoch == z.epoch && z.freePages > f.limit && f.list.n != 0 {
+			return a.allocFast(f, z), nil
+		}
+	}
+	return a.allocSlow(r)
+}
+
+// ownNode says whether a request wants its CPU's own node.
+func (a *Allocator) ownNode(r *Request) bool { return r.Node == NoNode || r.Node == a.cpuNode[r.CPU] }
+
+// allocSlow is Alloc without the short cut.
+func (a *Allocator) allocSlow(r Request) (PFN, error) {
 	var ac allocContext
 	if err := a.prepare(&r, &ac); err != nil {
 		return 0, err
@@ -109,10 +124,10 @@ func noFast() fastPath {
 	return fastPath{zone: &Zone{index: noZone}, list: &ring{}, epoch: 1}
 }
 
-// rememberFast notes the way of a single-page request for [Allocator.AllocPages]:
+// rememberFast notes the way of a single-page request for the short cut:
 // only from the CPU's own node, from its first zone.
 func (a *Allocator) rememberFast(r *Request, ac *allocContext) {
-	if int(r.CPU) >= len(a.fast) || r.Order != 0 || r.Node != NoNode || r.Nodes != 0 || ac.mt >= NumPCPTypes || len(ac.zones) == 0 {
+	if int(r.CPU) >= len(a.fast) || r.Order != 0 || !a.ownNode(r) || r.Nodes != 0 || ac.mt >= NumPCPTypes || len(ac.zones) == 0 {
 		return
 	}
 	z := &a.zones[ac.zones[0]]

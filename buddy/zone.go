@@ -77,6 +77,9 @@ type ZoneStats struct {
 	LockAcquisitions, Refills, Drains, PCPHits uint64
 	// Splits and Merges count blocks halved and buddies joined.
 	Splits, Merges uint64
+	// ListOps counts blocks put on or taken off the free lists: the work that is
+	// done while the lock is held. Setting up the lists counts too.
+	ListOps uint64
 	// Fallbacks counts mm_page_alloc_extfrag events; Claims those that
 	// changed a pageblock's type.
 	Fallbacks, Claims uint64
@@ -245,6 +248,7 @@ func (a *Allocator) pushFree(z *Zone, pfn uint32, o int, mt MigrateType, tail bo
 		a.pushFront(&fa.lists[mt], pfn, p, o)
 	}
 	fa.nrFree++
+	z.stats.ListOps++
 	z.nonEmpty[mt] |= 1 << o
 }
 
@@ -254,6 +258,7 @@ func (a *Allocator) removeFree(z *Zone, p *page) {
 	l := &fa.lists[p.mt]
 	a.remove(l, p, int(p.order))
 	fa.nrFree--
+	z.stats.ListOps++
 	if l.n == 0 {
 		z.nonEmpty[p.mt] &^= 1 << p.order
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/kernsim/kernsim/buddy"
+	"github.com/kernsim/kernsim/sched"
 	"github.com/kernsim/kernsim/slab"
 	"github.com/kernsim/kernsim/trace"
 )
@@ -27,6 +28,9 @@ type Options struct {
 	// ObserveObjects, if set, sees the slab allocator after the last event of an
 	// object replay. It must not change it.
 	ObserveObjects func(a *slab.Allocator)
+	// ObserveSched, if set, sees the machine of a scheduler replay after each
+	// operation. It must not change it.
+	ObserveSched func(m *sched.Machine)
 	// calls, if set, are written down there.
 	calls *[]PageCall
 }

@@ -47,7 +47,7 @@ func Sched(ctx context.Context, c Capture, o Options) (*Result, error) {
 	if err := r.build(); err != nil {
 		return nil, err
 	}
-	if err := r.run(ctx, o.Progress); err != nil {
+	if err := r.run(ctx, &o); err != nil {
 		return nil, err
 	}
 	r.summarize()
@@ -215,14 +215,14 @@ func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay
 // progressEvery is how many lines lie between two reports.
 const progressEvery = 4096
 
-func (r *schedReplay) run(ctx context.Context, progress func(float64)) error {
+func (r *schedReplay) run(ctx context.Context, o *Options) error {
 	for i := range r.t.lines {
 		if i%progressEvery == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if progress != nil {
-				progress(float64(i) / float64(len(r.t.lines)))
+			if o.Progress != nil {
+				o.Progress(float64(i) / float64(len(r.t.lines)))
 			}
 		}
 		l := &r.t.lines[i]
@@ -241,6 +241,9 @@ func (r *schedReplay) run(ctx context.Context, progress func(float64)) error {
 		case r.m.CPUs() > 1 && r.postpone(int32(i)):
 		default:
 			r.operate(int32(i))
+			if o.ObserveSched != nil {
+				o.ObserveSched(r.m)
+			}
 		}
 	}
 	return nil

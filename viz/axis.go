@@ -14,16 +14,78 @@ type Axis struct {
 	FromZero bool
 	// Max, if not zero, is the least that the axis reaches.
 	Max float64
+	// Log makes the axis logarithmic, from one power of ten to another. Values
+	// below its start, zero among them, lie at its start.
+	Log bool
 }
 
 // scale maps values from lo to hi to positions from a to b.
-type scale struct{ lo, hi, a, b float64 }
+type scale struct {
+	lo, hi, a, b float64
+	log          bool
+}
 
 func (s scale) at(v float64) float64 {
-	if s.hi == s.lo {
+	lo, hi := s.lo, s.hi
+	if s.log {
+		v, lo, hi = math.Log10(max(v, lo)), math.Log10(lo), math.Log10(hi)
+	}
+	if hi == lo {
 		return s.a
 	}
-	return s.a + (v-s.lo)/(s.hi-s.lo)*(s.b-s.a)
+	return s.a + (v-lo)/(hi-lo)*(s.b-s.a)
+}
+
+// axisScale fits an axis to values from lo to hi: its scale between two
+// positions, and some want ticks with their common step (0 of a logarithmic
+// one).
+func (x Axis) axisScale(lo, hi, a, b float64, want int) (s scale, values []float64, step float64) {
+	hi = max(hi, x.Max)
+	if x.Log {
+		values = decades(lo, hi)
+		return scale{lo: values[0], hi: values[len(values)-1], a: a, b: b, log: true}, values, 0
+	}
+	if x.FromZero {
+		lo = min(lo, 0)
+	}
+	values, step = ticks(lo, hi, want)
+	return scale{lo: values[0], hi: values[len(values)-1], a: a, b: b}, values, step
+}
+
+// decades gives the powers of ten that enclose lo to hi, two at least.
+func decades(lo, hi float64) (values []float64) {
+	if !(lo > 0) {
+		lo = min(1, max(hi, 1e-9))
+	}
+	first, last := math.Floor(math.Log10(lo)+1e-9), math.Ceil(math.Log10(max(hi, lo))-1e-9)
+	for i := first; i <= max(last, first+1); i++ {
+		values = append(values, math.Pow(10, i))
+	}
+	return values
+}
+
+// positiveBounds are bounds of the values above zero.
+func positiveBounds(series ...[]float64) (lo, hi float64) {
+	lo, hi = math.Inf(1), math.Inf(-1)
+	for _, s := range series {
+		for _, v := range s {
+			if v > 0 && !math.IsInf(v, 0) {
+				lo, hi = min(lo, v), max(hi, v)
+			}
+		}
+	}
+	if lo > hi {
+		return 1, 10
+	}
+	return lo, hi
+}
+
+// reach gives the bounds that the axis has to cover.
+func (x Axis) reach(series ...[]float64) (lo, hi float64) {
+	if x.Log {
+		return positiveBounds(series...)
+	}
+	return bounds(series...)
 }
 
 // bounds gives the smallest and largest finite value, 0 and 1 if there is none.
@@ -67,8 +129,12 @@ func niceStep(raw float64) float64 {
 	return 10 * p
 }
 
-// tickLabel writes a value with as many decimals as the step needs.
+// tickLabel writes a value with as many decimals as the step needs; with step 0
+// it is a power of ten.
 func tickLabel(v, step float64) string {
+	if step == 0 {
+		return group(strconv.FormatFloat(v, 'f', max(0, int(-math.Floor(math.Log10(v)+1e-9))), 64))
+	}
 	decimals := max(0, int(math.Ceil(-math.Log10(step)-1e-9)))
 	return group(strconv.FormatFloat(v, 'f', decimals, 64))
 }

@@ -1,28 +1,46 @@
 package viz
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/kernsim/kernsim/sched"
+	"github.com/kernsim/kernsim/trace"
 )
 
 // Gantt shows which task ran when: a row for each task, a bar for each time it
 // had a CPU, and a thin line where it was runnable and waited. It watches a
-// simulation between two times.
+// simulation, or is given a trace's events, between two times.
 type Gantt struct {
 	Frame
-	sim         *sched.Sim
 	from, until uint64
-	rows        map[sched.TaskID]*ganttRow
-	order       []sched.TaskID
-	left        int // tasks that found no row
+	// start is the time of a trace's first event, which times count from.
+	start    uint64
+	begun    bool
+	rows     map[ganttKey]*ganttRow
+	order    []*ganttRow
+	left     int // tasks that found no row
+	cpus     int
+	idle     sched.TaskID // tasks below it are idle tasks
+	comm     func(sched.TaskID) string
+	simulate bool
+}
+
+// ganttKey names a task: by its id in a simulation, by its pid (with a label
+// where those were replaced) in a trace.
+type ganttKey struct {
+	label string
+	id    int32
 }
 
 // ganttRow is a task's row.
 type ganttRow struct {
+	name          string
+	seq           int
 	runs, waits   []span
 	runsFrom      uint64
 	waitsFrom     uint64
@@ -35,34 +53,58 @@ type span struct {
 	cpu         sched.CPU
 }
 
-// maxGanttRows is how many tasks one graph shows, maxSpans how many bars a row
-// has.
+// ran is how long the task had a CPU in the time shown.
+func (r *ganttRow) ran() (ns uint64) {
+	for _, s := range r.runs {
+		ns += s.until - s.from
+	}
+	return ns
+}
+
+// maxGanttRows is how many tasks one graph shows, maxGanttTasks how many it
+// keeps, maxSpans how many bars a row has.
 const (
-	maxGanttRows = 24
-	maxSpans     = 20_000
+	maxGanttRows  = 24
+	maxGanttTasks = 4096
+	maxSpans      = 20_000
 )
 
 // NewGantt makes a graph of a simulation from one time to another, in ns. Its
 // Watch has to see all events from the start.
 func NewGantt(s *sched.Sim, from, until uint64) *Gantt {
-	return &Gantt{sim: s, from: from, until: until, rows: map[sched.TaskID]*ganttRow{}}
+	return &Gantt{from: from, until: until, rows: map[ganttKey]*ganttRow{}, cpus: s.Machine().CPUs(), idle: sched.TaskID(s.Machine().CPUs()),
+		comm: s.Comm, simulate: true}
 }
 
-func (g *Gantt) row(t sched.TaskID) *ganttRow {
-	if int(t) < g.sim.Machine().CPUs() {
-		return nil // the idle tasks
-	}
-	r := g.rows[t]
+// NewTraceGantt makes a graph of a trace from one time to another, in ns after
+// its first event. Its WatchTrace has to see all events from the start.
+func NewTraceGantt(from, until uint64) *Gantt {
+	return &Gantt{from: from, until: until, rows: map[ganttKey]*ganttRow{}}
+}
+
+func (g *Gantt) row(k ganttKey, name string) *ganttRow {
+	r := g.rows[k]
 	if r == nil {
-		if len(g.rows) == maxGanttRows {
+		if len(g.rows) == maxGanttTasks {
 			g.left++
 			return nil
 		}
-		r = &ganttRow{}
-		g.rows[t] = r
-		g.order = append(g.order, t)
+		r = &ganttRow{name: name, seq: len(g.order)}
+		g.rows[k] = r
+		g.order = append(g.order, r)
+	}
+	if name != "" {
+		r.name = name
 	}
 	return r
+}
+
+// task gives the row of a simulation's task, nil for an idle one.
+func (g *Gantt) task(t sched.TaskID) *ganttRow {
+	if t < g.idle {
+		return nil
+	}
+	return g.row(ganttKey{id: int32(t)}, g.comm(t))
 }
 
 // Watch takes an event of the simulation.
@@ -72,21 +114,69 @@ func (g *Gantt) Watch(e *sched.SimEvent) {
 	}
 	switch e.Kind {
 	case sched.SimWakeup, sched.SimWakeupNew:
-		if r := g.row(e.Task); r != nil && !r.running {
-			r.wait, r.waitsFrom = true, e.Time
-		}
+		g.woken(g.task(e.Task), e.Time)
 	case sched.SimSwitch:
-		if r := g.row(e.Task); r != nil && r.running {
-			r.running = false
-			g.add(&r.runs, r.runsFrom, e.Time, r.cpu)
-			r.wait, r.waitsFrom = e.State == sched.StateRunning, e.Time
+		g.switched(g.task(e.Task), g.task(e.Next), e.Time, e.CPU, e.State == sched.StateRunning)
+	}
+}
+
+// maxTraceCPUs bounds what a trace may claim.
+const maxTraceCPUs = 8192
+
+// WatchTrace takes an event of a trace: sched_switch, sched_wakeup and
+// sched_wakeup_new; others are passed over.
+func (g *Gantt) WatchTrace(ev *trace.Event) {
+	if ev.CPU < 0 || ev.CPU >= maxTraceCPUs {
+		return
+	}
+	if !g.begun {
+		g.begun, g.start = true, ev.Time
+	}
+	at := ev.Time - min(g.start, ev.Time)
+	if at >= g.until {
+		return
+	}
+	switch ev.Kind {
+	case trace.KindSchedWakeup, trace.KindSchedWakeupNew:
+		g.woken(g.traced(ev.Sched.Label, ev.Sched.PID, ev.Sched.Comm), at)
+	case trace.KindSchedSwitch:
+		w := &ev.Switch
+		g.cpus = max(g.cpus, int(ev.CPU)+1)
+		prev := g.traced(w.PrevLabel, w.PrevPID, w.PrevComm)
+		if prev != nil && !prev.running && len(prev.runs) == 0 {
+			// It has run since before the trace, or the time shown.
+			prev.running, prev.runsFrom, prev.cpu = true, g.from, sched.CPU(ev.CPU)
 		}
-		if r := g.row(e.Next); r != nil {
-			if r.wait {
-				g.add(&r.waits, r.waitsFrom, e.Time, e.CPU)
-			}
-			r.wait, r.running, r.runsFrom, r.cpu = false, true, e.Time, e.CPU
+		runnable := strings.HasPrefix(w.PrevState, "R") || w.PrevState == "0" || w.PrevState == ""
+		g.switched(prev, g.traced(w.NextLabel, w.NextPID, w.NextComm), at, sched.CPU(ev.CPU), runnable)
+	}
+}
+
+// traced gives the row of a trace's task, nil for an idle one.
+func (g *Gantt) traced(label string, pid int32, comm string) *ganttRow {
+	if pid == 0 && label == "" {
+		return nil
+	}
+	return g.row(ganttKey{label, pid}, comm+"-"+strconv.Itoa(int(pid)))
+}
+
+func (g *Gantt) woken(r *ganttRow, at uint64) {
+	if r != nil && !r.running {
+		r.wait, r.waitsFrom = true, at
+	}
+}
+
+func (g *Gantt) switched(prev, next *ganttRow, at uint64, cpu sched.CPU, runnable bool) {
+	if prev != nil && prev.running {
+		prev.running = false
+		g.add(&prev.runs, prev.runsFrom, at, prev.cpu)
+		prev.wait, prev.waitsFrom = runnable, at
+	}
+	if next != nil {
+		if next.wait {
+			g.add(&next.waits, next.waitsFrom, at, cpu)
 		}
+		next.wait, next.running, next.runsFrom, next.cpu = false, true, at, cpu
 	}
 }
 
@@ -99,8 +189,7 @@ func (g *Gantt) add(list *[]span, from, until uint64, cpu sched.CPU) {
 
 // end closes what goes on at the end of the time shown.
 func (g *Gantt) end() {
-	for _, t := range g.order {
-		r := g.rows[t]
+	for _, r := range g.order {
 		if r.running {
 			g.add(&r.runs, r.runsFrom, g.until, r.cpu)
 		}
@@ -111,70 +200,147 @@ func (g *Gantt) end() {
 	}
 }
 
+// shown gives the rows of the tasks that ran longest or waited, in the order in
+// which they were first seen.
+func (g *Gantt) shown() []*ganttRow {
+	var out []*ganttRow
+	for _, r := range g.order {
+		if len(r.runs)+len(r.waits) > 0 {
+			out = append(out, r)
+		}
+	}
+	if len(out) > maxGanttRows {
+		slices.SortStableFunc(out, func(a, b *ganttRow) int { return cmp.Compare(b.ran(), a.ran()) })
+		out = out[:maxGanttRows]
+		slices.SortFunc(out, func(a, b *ganttRow) int { return cmp.Compare(a.seq, b.seq) })
+	}
+	return out
+}
+
 // WriteSVG draws the graph.
 func (g *Gantt) WriteSVG(w io.Writer) error {
 	_, err := w.Write(g.SVG())
 	return err
 }
 
-// SVG draws the graph.
-func (g *Gantt) SVG() []byte {
-	const rowHeight = 17.0
-	g.end()
-	m := g.sim.Machine()
+// frame fills in what the caller left out.
+func (g *Gantt) frame(shown int) Frame {
 	f := g.Frame
 	if f.Title == "" {
 		f.Title = "Which task ran when"
 	}
-	if f.Source == "" {
-		f.Source = fmt.Sprintf("Simulation, %d CPU(s). Bars: running, coloured by CPU; thin lines: runnable and waiting.", m.CPUs())
-		if g.left > 0 {
-			f.Source += fmt.Sprintf(" Only the first %d tasks are shown.", maxGanttRows)
+	if f.Source == "" && g.simulate {
+		f.Source = fmt.Sprintf("Simulation, %d CPU(s)", g.cpus)
+	}
+	f.Source += " · Bars: running, coloured by CPU; thin lines: runnable and waiting."
+	if all := g.left + g.tasks(); all > shown {
+		f.Source += fmt.Sprintf(" The %d tasks of %d that ran longest.", shown, all)
+	}
+	return f
+}
+
+// tasks counts those that ran or waited in the time shown.
+func (g *Gantt) tasks() (n int) {
+	for _, r := range g.order {
+		if len(r.runs)+len(r.waits) > 0 {
+			n++
 		}
 	}
+	return n
+}
+
+// SVG draws the graph.
+func (g *Gantt) SVG() []byte {
+	const rowHeight = 17.0
+	g.end()
+	rows := g.shown()
+	f := g.frame(len(rows))
 	c := newCanvas(f)
+	if g.cpus > 1 {
+		g.key(c)
+	}
 	names := 40.0
-	for _, t := range g.order {
-		names = max(names, textWidth(g.sim.Comm(t), fontSize))
+	for _, r := range rows {
+		names = max(names, textWidth(shortName(r.name), fontSize))
 	}
-	p := &plot{left: margin + names + 8, right: width - margin - 4, top: c.y}
-	p.bottom = c.y + rowHeight*float64(max(len(g.order), 1))
-	x, label := timeAxis([]uint64{g.from, g.until})
-	label = "time" + strings.TrimPrefix(label, "time since the first request")
+	p := &plot{left: margin + names + 8, right: width - margin - 6, top: c.y}
+	p.bottom = c.y + rowHeight*float64(max(len(rows), 1))
+	until := max(g.until, g.from+1)
+	x, label := timeAxis([]uint64{g.from, until})
+	label = timeOnly(label)
+	p.x = scale{lo: x[0], hi: x[1], a: p.left, b: p.right}
 	if g.from > 0 {
-		label = "time from " + strconv.FormatFloat(float64(g.from)/1e6, 'f', -1, 64) + " ms on" + strings.TrimPrefix(label, "time")
+		// The ticks count from the start, not from where the drawing begins.
+		at := x[1] / float64(until-g.from)
+		p.x.lo, p.x.hi = float64(g.from)*at, float64(until)*at
 	}
-	p.x = scale{x[0], x[1], p.left, p.right}
-	values, step := ticks(x[0], x[1], 5)
+	values, step := ticks(p.x.lo, p.x.hi, 5)
 	y := c.y
-	at := scale{float64(g.from), float64(g.until), p.left, p.right}
+	at := scale{lo: float64(g.from), hi: float64(until), a: p.left, b: p.right}
 	c.xAxis(p, values, step, label)
-	for _, t := range g.order {
-		c.text(margin, y+rowHeight-4.5, "kv-t", "", g.sim.Comm(t))
+	for _, r := range rows {
+		c.text(margin, y+rowHeight-4.5, "kv-t", "", shortName(r.name))
 		c.line(p.left, y+rowHeight, p.right, y+rowHeight, "kv-g")
-		for _, s := range g.rows[t].waits {
-			c.rect(at.at(float64(s.from)), y+rowHeight/2, at.at(float64(s.until))-at.at(float64(s.from)), 1.2, `class="kv-n"`, "")
+		for _, s := range joinedSpans(r.waits, at) {
+			c.rect(at.at(float64(s.from)), y+rowHeight/2-0.7, at.at(float64(s.until))-at.at(float64(s.from)), 1.4, `class="kv-m"`, "")
 		}
-		for _, s := range g.rows[t].runs {
+		for _, s := range joinedSpans(r.runs, at) {
 			c.rect(at.at(float64(s.from)), y+2.5, max(at.at(float64(s.until))-at.at(float64(s.from)), 0.3), rowHeight-5,
 				`fill="`+seriesColours[int(s.cpu)%len(seriesColours)]+`"`, "")
 		}
 		y += rowHeight
 	}
-	if m.CPUs() > 1 {
-		g.key(c)
-	}
 	return c.finish(f)
+}
+
+// joinedSpans joins spans of a CPU with less between them than an eye can see, so
+// that a picture of a busy hour stays small.
+func joinedSpans(in []span, at scale) []span {
+	const least = 0.2
+	out := make([]span, 0, min(len(in), 4096))
+	for _, s := range in {
+		if n := len(out); n > 0 && out[n-1].cpu == s.cpu && at.at(float64(s.from))-at.at(float64(out[n-1].until)) < least {
+			out[n-1].until = s.until
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
 }
 
 // key says which colour is which CPU.
 func (g *Gantt) key(c *canvas) {
 	x := margin
-	for cpu := range min(g.sim.Machine().CPUs(), len(seriesColours)) {
+	for cpu := range min(g.cpus, len(seriesColours)) {
 		text := "CPU " + strconv.Itoa(cpu)
+		if cpu+len(seriesColours) < g.cpus {
+			text += ", " + strconv.Itoa(cpu+len(seriesColours)) + ", …"
+		}
+		w := 14 + textWidth(text, small) + 12
+		if x > margin && x+w > width-margin {
+			x = margin
+			c.y += lineStep
+		}
 		c.rect(x, c.y+2, 10, 10, `fill="`+seriesColours[cpu]+`"`, "")
 		c.text(x+14, c.y+11, "kv-m kv-s", "", text)
-		x += 14 + textWidth(text, small) + 12
+		x += w
 	}
-	c.y += lineStep + 2
+	c.y += lineStep + 6
+}
+
+// CSV has a line for each time that a task of the graph ran or waited.
+func (g *Gantt) CSV() []byte {
+	g.end()
+	lines := [][]string{{"task", "state", "cpu", "from_ns", "until_ns"}}
+	for _, r := range g.shown() {
+		for _, part := range []struct {
+			state string
+			spans []span
+		}{{"running", r.runs}, {"waiting", r.waits}} {
+			for _, s := range part.spans {
+				lines = append(lines, []string{r.name, part.state, strconv.Itoa(int(s.cpu)), strconv.FormatUint(s.from, 10), strconv.FormatUint(s.until, 10)})
+			}
+		}
+	}
+	return writeCSV(lines)
 }

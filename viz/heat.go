@@ -39,7 +39,7 @@ func (g Heat) SVG() []byte {
 	p := &plot{left: margin + names + 8, right: width - margin - 6, top: c.y}
 	p.bottom = c.y + float64(len(g.Rows))*rowHeight
 	xlo, xhi := bounds(g.X)
-	p.x = scale{xlo, xhi, p.left, p.right}
+	p.x = scale{lo: xlo, hi: xhi, a: p.left, b: p.right}
 	for i, r := range g.Rows {
 		y := p.top + float64(i)*rowHeight
 		c.text(margin, y+rowHeight-5, "kv-t", "", r.Name)

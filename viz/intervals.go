@@ -37,7 +37,7 @@ func (g Intervals) SVG() []byte {
 	}
 	xs, step := ticks(lo, max(hi, g.Value.Max), 5)
 	p := &plot{left: margin + names + 12, right: width - margin - 12, top: c.y, bottom: c.y + rowHeight*float64(len(g.Rows))}
-	p.x = scale{xs[0], xs[len(xs)-1], p.left, p.right}
+	p.x = scale{lo: xs[0], hi: xs[len(xs)-1], a: p.left, b: p.right}
 	y := p.top
 	c.xAxis(p, xs, step, g.Value.Label)
 	for _, r := range g.Rows {

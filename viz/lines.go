@@ -19,56 +19,80 @@ type Lines struct {
 	Frame
 	XLabel string
 	X      []float64
+	// LogX makes the horizontal axis logarithmic.
+	LogX bool
+	// Steps draws each value as holding until the next one.
+	Steps  bool
 	Y      Axis
 	Series []Series
+	// Most is how many series are drawn, the first ones; 0 means seven, which is
+	// also the most.
+	Most int
 }
 
 // SVG draws the graph.
 func (g Lines) SVG() []byte {
 	c := newCanvas(g.Frame)
-	shown := g.Series[:min(len(g.Series), maxSeries)]
-	g.legend(c, shown)
+	most := maxSeries
+	if g.Most > 0 {
+		most = min(most, g.Most)
+	}
+	shown := g.Series[:min(len(g.Series), most)]
+	names := make([]string, len(shown))
+	for i := range shown {
+		names[i] = shown[i].Name
+	}
+	c.legend(names, len(g.Series)-len(shown))
 	c.text(margin, c.y+small, "kv-m", "", g.Y.Label)
 	c.y += 24
 	ys := make([][]float64, len(shown))
 	for i := range shown {
 		ys[i] = shown[i].Y
 	}
-	lo, hi := bounds(ys...)
-	if g.Y.FromZero {
-		lo = min(lo, 0)
-	}
-	hi = max(hi, g.Y.Max)
-	yTicks, yStep := ticks(lo, hi, 5)
-	xlo, xhi := bounds(g.X)
-	xTicks, xStep := ticks(xlo, xhi, 6)
-	p := &plot{left: margin + labelWidth(yTicks, yStep) + 8, right: width - margin - 6, top: c.y, bottom: c.y + 190}
-	p.x = scale{xlo, xhi, p.left, p.right}
-	p.y = scale{yTicks[0], yTicks[len(yTicks)-1], p.bottom, p.top}
+	lo, hi := g.Y.reach(ys...)
+	p := &plot{right: width - margin - 6, top: c.y, bottom: c.y + 190}
+	var yTicks []float64
+	var yStep float64
+	p.y, yTicks, yStep = g.Y.axisScale(lo, hi, p.bottom, p.top, 5)
+	p.left = margin + labelWidth(yTicks, yStep) + 8
+	xTicks, xStep := p.horizontal(Axis{Log: g.LogX}, 6, g.X)
 	c.yAxis(p, yTicks, yStep)
 	c.xAxis(p, xTicks, xStep, g.XLabel)
 	for i := range shown {
-		c.path(p, g.X, shown[i].Y, i)
+		c.path(p, g.X, shown[i].Y, i, g.Steps)
 	}
 	return c.finish(g.Frame)
 }
 
-// legend names the series above the plot, as many to a line as fit.
-func (g Lines) legend(c *canvas, shown []Series) {
+// horizontal fits the plot's horizontal scale to values, without room beside
+// them unless the axis is logarithmic.
+func (p *plot) horizontal(x Axis, want int, values ...[]float64) (ticksAt []float64, step float64) {
+	lo, hi := x.reach(values...)
+	s, ticksAt, step := x.axisScale(lo, hi, p.left, p.right, want)
+	if !x.Log {
+		s.lo, s.hi = lo, hi
+	}
+	p.x = s
+	return ticksAt, step
+}
+
+// legend names the series above the plot, as many to a line as fit, and says
+// how many more there are.
+func (c *canvas) legend(names []string, more int) {
 	x := margin
-	for i, s := range shown {
-		w := 30 + textWidth(s.Name, fontSize) + 14
+	for i, name := range names {
+		w := 30 + textWidth(name, fontSize) + 14
 		if x > margin && x+w > width-margin {
 			x = margin
 			c.y += lineStep
 		}
 		fmt.Fprintf(&c.b, `<line x1="%s" y1="%s" x2="%s" y2="%s" %s/>`+"\n", num(x), num(c.y+8), num(x+24), num(c.y+8), stroke(i))
-		c.text(x+30, c.y+12, "kv-t", "", s.Name)
+		c.text(x+30, c.y+12, "kv-t", "", name)
 		x += w
 	}
-	if n := len(g.Series) - len(shown); n > 0 {
+	if more > 0 {
 		c.y += lineStep
-		c.text(margin, c.y+12, "kv-m", "", fmt.Sprintf("and %d more, not shown", n))
+		c.text(margin, c.y+12, "kv-m", "", fmt.Sprintf("and %d more, not shown", more))
 	}
 	c.y += lineStep + 8
 }
@@ -82,13 +106,17 @@ func stroke(i int) string {
 }
 
 // path draws a series, with gaps where a value is missing.
-func (c *canvas) path(p *plot, xs, ys []float64, i int) {
+func (c *canvas) path(p *plot, xs, ys []float64, i int, steps bool) {
 	var d strings.Builder
 	n := min(len(xs), len(ys))
 	pen := "M"
 	for k := range n {
 		if math.IsNaN(ys[k]) {
 			pen = "M"
+			continue
+		}
+		if steps && pen == "L" {
+			d.WriteString("H" + num(p.x.at(xs[k])) + "V" + num(p.y.at(ys[k])))
 			continue
 		}
 		d.WriteString(pen + num(p.x.at(xs[k])) + " " + num(p.y.at(ys[k])))

@@ -64,6 +64,7 @@ type Section struct {
 	// Text are paragraphs, Facts names with their values.
 	Text    []string
 	Facts   []Fact
+	Tables  []Table
 	Figures []Figure
 }
 

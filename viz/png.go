@@ -249,24 +249,38 @@ func (r *raster) fillPath(lines [][]point, a attrs) {
 	if !ok {
 		return
 	}
-	b := r.img.Bounds()
-	r.v.Reset(b.Dx(), b.Dy())
-	for _, l := range lines {
-		r.polygon(l)
-	}
-	r.v.Draw(r.img, b, image.NewUniform(c), image.Point{})
+	r.paint(lines, c)
 }
 
-func (r *raster) polygon(l []point) {
-	for i, p := range l {
-		x, y := float32(p.x*r.scale), float32(p.y*r.scale)
-		if i == 0 {
-			r.v.MoveTo(x, y)
-		} else {
-			r.v.LineTo(x, y)
+// paint fills polygons, working on no more of the image than they cover.
+func (r *raster) paint(polygons [][]point, c color.NRGBA) {
+	lo, hi := point{math.Inf(1), math.Inf(1)}, point{math.Inf(-1), math.Inf(-1)}
+	for _, l := range polygons {
+		for _, p := range l {
+			lo = point{min(lo.x, p.x*r.scale), min(lo.y, p.y*r.scale)}
+			hi = point{max(hi.x, p.x*r.scale), max(hi.y, p.y*r.scale)}
 		}
 	}
-	r.v.ClosePath()
+	all := r.img.Bounds()
+	// Clipped before they become whole numbers, which cannot hold all.
+	clip := func(v float64, most int) int { return int(min(max(v, 0), float64(most))) }
+	b := image.Rect(clip(math.Floor(lo.x), all.Dx()), clip(math.Floor(lo.y), all.Dy()), clip(math.Ceil(hi.x), all.Dx()), clip(math.Ceil(hi.y), all.Dy()))
+	if b.Empty() {
+		return
+	}
+	r.v.Reset(b.Dx(), b.Dy())
+	for _, l := range polygons {
+		for i, p := range l {
+			x, y := float32(p.x*r.scale-float64(b.Min.X)), float32(p.y*r.scale-float64(b.Min.Y))
+			if i == 0 {
+				r.v.MoveTo(x, y)
+			} else {
+				r.v.LineTo(x, y)
+			}
+		}
+		r.v.ClosePath()
+	}
+	r.v.Draw(r.img, b, image.NewUniform(c), image.Point{})
 }
 
 // strokePath draws lines with their width, dashed if they are to be.
@@ -284,28 +298,27 @@ func (r *raster) strokePath(lines [][]point, a attrs) {
 		v, _ := strconv.ParseFloat(f, 64)
 		dashes = append(dashes, max(v, 0.5))
 	}
-	b := r.img.Bounds()
-	r.v.Reset(b.Dx(), b.Dy())
+	var out [][]point
 	for _, l := range lines {
 		for _, part := range dash(l, dashes) {
 			for i := 0; i+1 < len(part); i++ {
-				r.segment(part[i], part[i+1], w/2)
+				out = append(out, segment(part[i], part[i+1], w/2))
 			}
 		}
 	}
-	r.v.Draw(r.img, b, image.NewUniform(c), image.Point{})
+	r.paint(out, c)
 }
 
-// segment adds a line as a rectangle that goes on by half its width, so that
+// segment gives a line as a rectangle that goes on by half its width, so that
 // corners are closed.
-func (r *raster) segment(p, q point, half float64) {
+func segment(p, q point, half float64) []point {
 	dx, dy := q.x-p.x, q.y-p.y
 	length := math.Hypot(dx, dy)
 	if length == 0 {
 		dx, length = 1, 1
 	}
 	dx, dy = dx/length*half, dy/length*half
-	r.polygon([]point{{p.x - dx + dy, p.y - dy - dx}, {q.x + dx + dy, q.y + dy - dx}, {q.x + dx - dy, q.y + dy + dx}, {p.x - dx - dy, p.y - dy + dx}})
+	return []point{{p.x - dx + dy, p.y - dy - dx}, {q.x + dx + dy, q.y + dy - dx}, {q.x + dx - dy, q.y + dy + dx}, {p.x - dx - dy, p.y - dy + dx}}
 }
 
 // dash cuts a line into its dashes.

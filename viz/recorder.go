@@ -17,6 +17,13 @@ type PageRecorder struct {
 	// pcp[cpu] are the pages on the CPU's lists, all zones together.
 	pcp    [][]float64
 	before []ZoneMap
+	// types[t] are the blocks on the free lists of migrate type t, of all
+	// orders and zones.
+	types [][]float64
+	// locks and work are the acquisitions of the zones' locks so far, and the
+	// blocks put on or taken off free lists; splits and merges the blocks divided
+	// and joined.
+	locks, work, splits, merges []uint64
 	// last is the allocator seen last, to read its final state.
 	last *buddy.Allocator
 }
@@ -58,6 +65,7 @@ func (r *PageRecorder) Observe(ns uint64, a *buddy.Allocator) {
 		r.free = make([][]float64, config.MaxOrder)
 		r.pcp = make([][]float64, config.CPUs)
 		r.zones = make([]zoneSamples, a.NumZones())
+		r.types = make([][]float64, buddy.NumMigrateTypes)
 	}
 	if n := len(r.ns); n > 0 {
 		ns = max(ns, r.ns[n-1])
@@ -77,6 +85,27 @@ func (r *PageRecorder) Observe(ns uint64, a *buddy.Allocator) {
 		}
 		r.pcp[cpu] = append(r.pcp[cpu], float64(n))
 	}
+	r.listsAndLocks(a)
+}
+
+// listsAndLocks takes a sample of the free lists' lengths and of the counters.
+func (r *PageRecorder) listsAndLocks(a *buddy.Allocator) {
+	var locks, work, splits, merges uint64
+	for t := range r.types {
+		n := uint64(0)
+		for z := range r.zones {
+			for o := range r.free {
+				n += a.Zone(z).FreeBlocksOf(buddy.Order(o), buddy.MigrateType(t))
+			}
+		}
+		r.types[t] = append(r.types[t], float64(n))
+	}
+	for z := range r.zones {
+		s := a.Zone(z).Stats()
+		locks, work, splits, merges = locks+s.LockAcquisitions, work+s.ListOps, splits+s.Splits, merges+s.Merges
+	}
+	r.locks, r.work = append(r.locks, locks), append(r.work, work)
+	r.splits, r.merges = append(r.splits, splits), append(r.merges, merges)
 }
 
 // Figure is a graph with what to know about it.
@@ -124,7 +153,43 @@ func (r *PageRecorder) Graphs(source string) []NamedGraph {
 			r.unusable(z, source)},
 		{"extfrag", "Why a request of an order would fail: towards 0 for lack of memory, towards 1 because of fragmentation, where compaction helps; " +
 			"grey means that it would succeed.", r.external(z, source)},
+		{"list-lengths", "How long the lists are: blocks on the zones' free lists by migrate type, pages on each CPU's own lists.", r.listLengths(source)},
+		{"zone-lock", "How much the zones' locks are asked for: how often they are taken between two moments, and how many blocks are put on or taken off lists " +
+			"while they are held. Each peak is a refill or a drain of per-CPU lists.", r.zoneLock(source)},
 	}
+}
+
+// listLengths has a row for each migrate type that has a block at some time, and
+// for each CPU.
+func (r *PageRecorder) listLengths(source string) Graph {
+	x, label := timeAxis(r.ns)
+	g := Rows{Frame: Frame{"List lengths", source}, X: x, XLabel: label, RowsLabel: "list", ValueLabel: "blocks; CPU: pages"}
+	for t, y := range r.types {
+		if _, hi := bounds(y); hi > 0 {
+			g.Rows = append(g.Rows, Row{Name: buddy.MigrateType(t).String(), Y: y, Shade: 0})
+		}
+	}
+	for cpu, y := range r.pcp {
+		g.Rows = append(g.Rows, Row{Name: fmt.Sprintf("CPU %d", cpu), Y: y, Shade: 0.6})
+	}
+	return g
+}
+
+// zoneLock shows differences of the counters.
+func (r *PageRecorder) zoneLock(source string) Graph {
+	x, label := timeAxis(r.ns)
+	g := Rows{Frame: Frame{"Zone lock: acquisitions and work", source}, X: x, XLabel: label, RowsLabel: "between two moments", ValueLabel: "number"}
+	for i, c := range []struct {
+		name  string
+		count []uint64
+	}{{"acquisitions", r.locks}, {"list operations", r.work}, {"blocks split", r.splits}, {"blocks merged", r.merges}} {
+		y := make([]float64, len(c.count))
+		for k := 1; k < len(y); k++ {
+			y[k-1] = float64(c.count[k] - c.count[k-1])
+		}
+		g.Rows = append(g.Rows, Row{Name: c.name, Y: y, Shade: float64(i) / 4})
+	}
+	return g
 }
 
 // busiest is the zone whose free lists changed most: there the fragmentation

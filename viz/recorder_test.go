@@ -51,7 +51,7 @@ func TestRecorderFiguresGolden(t *testing.T) {
 		assert.NotEmpty(t, f.Caption)
 		golden(t, "pages-"+f.ID+".svg", f.SVG)
 	}
-	assert.Len(t, seen, 6)
+	assert.Len(t, seen, 8)
 }
 
 func TestRecorderStartsAnewWithAnotherAllocator(t *testing.T) {
@@ -100,4 +100,6 @@ func ExamplePageRecorder() {
 	// map-after true
 	// unusable true
 	// extfrag true
+	// list-lengths true
+	// zone-lock true
 }

@@ -40,14 +40,14 @@ func (g Rows) SVG() []byte {
 	p := &plot{left: margin + names + 8, right: width - margin - ranges - 8, top: c.y}
 	p.bottom = c.y + float64(len(g.Rows))*(rowHeight+gap)
 	xlo, xhi := bounds(g.X)
-	p.x = scale{xlo, xhi, p.left, p.right}
+	p.x = scale{lo: xlo, hi: xhi, a: p.left, b: p.right}
 	xTicks, xStep := ticks(xlo, xhi, 4)
 	y := c.y
 	c.xAxis(p, xTicks, xStep, g.XLabel)
 	for _, r := range g.Rows {
 		y += rowHeight + gap
 		_, hi := bounds(r.Y)
-		p.y = scale{0, max(hi, 1), y, y - rowHeight}
+		p.y = scale{lo: 0, hi: max(hi, 1), a: y, b: y - rowHeight}
 		c.line(p.left, y, p.right, y, "kv-g")
 		c.text(margin, y-5, "kv-t", "", r.Name)
 		c.text(width-margin, y-5, "kv-t", "end", rangeText(r.Y))

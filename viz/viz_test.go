@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/kernsim/kernsim/buddy"
+	"github.com/kernsim/kernsim/trace"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -66,9 +67,53 @@ func graphs() map[string]interface{ SVG() []byte } {
 			{Type: buddy.ZoneNormal, First: 1 << 20, BlockPages: 512, Managed: 1 << 20, Blocks: typesAndUses(1500)}}},
 		"intervals.svg": Intervals{Frame: testFrame("A cost by strategy"), Value: Axis{Label: "locks (per 1,000 calls)", FromZero: true},
 			Rows: []Interval{{"baseline", 120, 110, 135, true}, {"wide", 400, 150, 900, false}, {"a point", 5, 5, 5, false}, {"none", math.NaN(), math.NaN(), math.NaN(), false}}},
+		"lines-log.svg": Lines{Frame: testFrame("Steps on logarithmic axes"), XLabel: "size (bytes)", X: []float64{8, 100, 3000, 40000}, LogX: true, Steps: true, Y: Axis{Label: "cost (ns)", Log: true},
+			Series: []Series{{"rises", []float64{3, 20, 400, 90000}}, {"zero and a gap", []float64{0, 5, math.NaN(), 7}}}},
+		"histogram.svg": Histogram{Frame: testFrame("cyclictest's histogram"), XLabel: "latency (µs)", Unit: "µs", Samples: []Samples{
+			{"thread 0", []float64{2, 3, 4, 9, 80}, []uint64{100, 50000, 2000, 7, 1}}, {"thread 1", []float64{3, 5, 30}, []uint64{40000, 900, 20}}, {Name: "thread 2"}}},
+		"histogram-log.svg": Histogram{Frame: testFrame("Latencies"), XLabel: "latency (µs)", Unit: "µs", LogX: true, Samples: []Samples{
+			SamplesOf("all tasks", latencyValues(2000), 1000)}},
+		"cdf.svg": CDF{Frame: testFrame("Tail of latencies"), XLabel: "latency (µs)", Unit: "µs", Samples: []Samples{
+			SamplesOf("many", latencyValues(2000), 1000), SamplesOf("few", latencyValues(60), 500)}},
+		"contention.svg": Contention{Frame: testFrame("Locks"), Locks: []LockTimes{
+			{"&mm->mmap_lock-W", Times{214, 0.4, 411.78, 12034.1, 88120.3}, Times{51000, 0.1, 24.2, 22031, 1234567}},
+			{"a class with quite a long name/1", Times{}, Times{2, 1, 2, 3, 4}}, {"waited only", Times{1, 2, 2, 2, 2}, Times{}}}},
+		"gantt.svg": testGantt(),
 		"bars.svg": Bars{Frame: testFrame("Shares"), ValueLabel: "exact",
 			Bars: []Bar{{"all", 12345, 12345}, {"all but one", 12344, 12345}, {"half", 5, 10}, {"none of some", 0, 10}, {"none at all", 0, 0}}},
 	}
+}
+
+// latencyValues are from 0 to about a second, in ns, most of them short.
+func latencyValues(n int) []uint64 {
+	out := make([]uint64, n)
+	for i := range out {
+		out[i] = uint64(i*i%977) * uint64(1+i%7*i%11*i%13*900)
+	}
+	return out
+}
+
+// testGantt is of a trace: three tasks on two CPUs, one of which runs from the
+// beginning and one to the end.
+func testGantt() *Gantt {
+	g := NewTraceGantt(1e6, 9e6)
+	g.Frame = testFrame("Which task ran when")
+	wake := func(us uint64, pid int32, comm string) {
+		g.WatchTrace(&trace.Event{Kind: trace.KindSchedWakeup, Time: us * 1000, Sched: trace.Sched{PID: pid, Comm: comm}})
+	}
+	run := func(us uint64, cpu int32, prev int32, state, comm string, next int32, nextComm string) {
+		g.WatchTrace(&trace.Event{Kind: trace.KindSchedSwitch, CPU: cpu, Time: us * 1000,
+			Switch: trace.Switch{PrevPID: prev, PrevComm: comm, PrevState: state, NextPID: next, NextComm: nextComm}})
+	}
+	wake(5000, 7, "worker")
+	run(6500, 1, 0, "R", "swapper/1", 7, "worker")
+	wake(7000, 9, "a task with a long name that is cut")
+	run(8000, 0, 4, "R+", "hog", 9, "a task with a long name that is cut")
+	run(9500, 0, 9, "S", "a task with a long name that is cut", 4, "hog")
+	run(10000, 1, 7, "S", "worker", 0, "swapper/1")
+	run(13900, 0, 4, "S", "hog", 0, "swapper/0")
+	wake(14200, 4, "hog")
+	return g
 }
 
 // typesAndUses makes blocks of all types and degrees of use.
@@ -92,7 +137,9 @@ func TestGraphsGolden(t *testing.T) {
 }
 
 func TestEmptyGraphsAreWellFormed(t *testing.T) {
-	for _, g := range []interface{ SVG() []byte }{Lines{}, Rows{}, Heat{}, BlockMap{}, Bars{}, Rows{Rows: []Row{{}}}, Heat{Rows: []HeatRow{{}}}} {
+	for _, g := range []interface{ SVG() []byte }{Lines{}, Rows{}, Heat{}, BlockMap{}, Bars{}, Rows{Rows: []Row{{}}}, Heat{Rows: []HeatRow{{}}},
+		Lines{LogX: true, Y: Axis{Log: true}}, Histogram{}, Histogram{LogX: true, Samples: []Samples{{}}}, CDF{}, CDF{Samples: []Samples{{}}},
+		Contention{}, Contention{Locks: []LockTimes{{}}}, Intervals{}, NewTraceGantt(0, 0), NewTraceGantt(5, 5)} {
 		svg := g.SVG()
 		wellFormed(t, svg)
 		assert.NotContains(t, string(svg), "NaN")
@@ -112,9 +159,10 @@ func TestPageGolden(t *testing.T) {
 	p := &Page{Title: "A report <1>", Lead: []string{"What it is."}, Good: true, Verdict: "All well.",
 		Table: Table{Caption: "Results", Columns: []Column{{"capture", false}, {"exact", true}},
 			Rows: []TableRow{{Cells: []string{"one", "1 of 1"}, Link: "one"}, {Cells: []string{"two", "0 of 1"}, Mark: true}}},
-		Figures:  []Figure{{"bars", "How much.", graphs()["bars.svg"].SVG()}},
-		Sections: []Section{{ID: "one", Title: "one", Text: []string{"Text."}, Facts: []Fact{{"kernel", "6.1"}}, Figures: []Figure{{"bars", "", graphs()["bars.svg"].SVG()}}}},
-		Notes:    []string{"A note."}, Made: "Made by a test."}
+		Figures: []Figure{{"bars", "How much.", graphs()["bars.svg"].SVG()}},
+		Sections: []Section{{ID: "one", Title: "one", Text: []string{"Text."}, Facts: []Fact{{"kernel", "6.1"}},
+			Tables: []Table{{Caption: "Differences", Columns: []Column{{"strategy", false}, {"locks", true}}, Rows: []TableRow{{Cells: []string{"buddy", "+3"}}}}}, Figures: []Figure{{"bars", "", graphs()["bars.svg"].SVG()}}}},
+		Notes: []string{"A note."}, Made: "Made by a test."}
 	var b bytes.Buffer
 	require.NoError(t, p.WriteHTML(&b))
 	assert.NotRegexp(t, `(src|href)="?(https?:)?//`, b.String(), "the page asks the network")

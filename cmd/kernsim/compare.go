@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -16,14 +18,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kernsim/kernsim/bench"
+	"github.com/kernsim/kernsim/trace"
 	"github.com/kernsim/kernsim/viz"
 )
 
 // compareFlags are the flags of the compare command.
 type compareFlags struct {
 	captures, workloads, strategies []string
+	traces                          []string
 	seeds, jobs, samples            int
-	dir                             string
+	dir, against, resume            string
 	time, objects                   bool
 }
 
@@ -63,6 +67,7 @@ compared (exit code 1). Exit code 1 also if a baseline is not exact.`,
 		Example: `  kernsim compare
   kernsim compare --capture x86_64-6.1-pages-256m --strategies linux-6.1,linux-6.1-nopcp
   kernsim compare --workload server --seeds 10 -o /tmp/server
+  kernsim compare --trace trace.txt --strategies linux-6.1,llfree,buddy
   kernsim compare --objects --workload small --strategies slub-6.1,slob,jemalloc`,
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -73,13 +78,16 @@ compared (exit code 1). Exit code 1 also if a baseline is not exact.`,
 			return runCompare(cmd, f)
 		},
 	}
-	cmd.Flags().StringSliceVar(&f.captures, "capture", nil, "names or folders of captures; all embedded ones if neither this nor --workload is given")
+	cmd.Flags().StringSliceVar(&f.captures, "capture", nil, "names or folders of captures; all embedded ones if none of these, --workload and --trace is given")
 	cmd.Flags().StringSliceVar(&f.workloads, "workload", nil, "generated workloads, or all")
+	cmd.Flags().StringSliceVar(&f.traces, "trace", nil, "recorded requests: kernel trace text with mm_page_alloc and mm_page_free, LLFree's page traces, malloc traces (the malloc lab's, mtrace)")
 	cmd.Flags().StringSliceVar(&f.strategies, "strategies", nil, "strategies to compare (default all)")
 	cmd.Flags().BoolVar(&f.objects, "objects", false, "compare object allocators instead of page allocators")
 	cmd.Flags().IntVar(&f.seeds, "seeds", bench.DefaultSeeds, "how many streams of a generated workload")
 	cmd.Flags().IntVar(&f.jobs, "jobs", 0, "how many runs at a time (default one for each core)")
 	cmd.Flags().IntVar(&f.samples, "samples", 100, "how many moments of each run are looked at")
+	cmd.Flags().StringVar(&f.against, "against", "", "strategy that differences are to (default the captured kernel's own, or else the first)")
+	cmd.Flags().StringVar(&f.resume, "resume", "", "folder that keeps the results of finished runs: a comparison that was interrupted goes on there, one that is repeated is done at once")
 	cmd.Flags().BoolVar(&f.time, "time", false, "measure also what each strategy costs in ns a call, one after the other")
 	cmd.Flags().StringVarP(&f.dir, "output", "o", "kernsim-compare", "folder to write to; files of an earlier comparison are replaced")
 	return cmd
@@ -93,6 +101,9 @@ func runCompare(cmd *cobra.Command, f compareFlags) error {
 			return &usageError{err}
 		}
 	}
+	if f.against != "" && !slices.ContainsFunc(strategies, func(s bench.Named) bool { return s.Name == f.against }) {
+		return &usageError{fmt.Errorf("--against: %q is not among the strategies compared", f.against)}
+	}
 	if f.seeds < 1 || f.samples < 1 {
 		return &usageError{errors.New("--seeds and --samples must be at least 1")}
 	}
@@ -101,8 +112,13 @@ func runCompare(cmd *cobra.Command, f compareFlags) error {
 		return err
 	}
 	bar := newProgress(cmd.ErrOrStderr(), "comparing", 1)
-	all, err := bench.Compare(cmd.Context(), workloads, strategies, bench.CompareOptions{Seeds: f.seeds, Jobs: f.jobs, Samples: f.samples,
-		Progress: func(share float64) { bar.set(0, share) }})
+	o := bench.CompareOptions{Seeds: f.seeds, Jobs: f.jobs, Samples: f.samples, Progress: func(share float64) { bar.set(0, share) }}
+	if f.resume != "" {
+		if o.Cache, err = resultCache(f.resume); err != nil {
+			return &inputError{err}
+		}
+	}
+	all, err := bench.Compare(cmd.Context(), workloads, strategies, o)
 	bar.finish()
 	if err != nil {
 		var wrong *bench.StrategyError
@@ -112,7 +128,7 @@ func runCompare(cmd *cobra.Command, f compareFlags) error {
 		}
 		return err
 	}
-	if err := writeComparison(f.dir, all); err != nil {
+	if err := writeComparison(f.dir, all, f.against); err != nil {
 		return err
 	}
 	if f.time {
@@ -120,7 +136,25 @@ func runCompare(cmd *cobra.Command, f compareFlags) error {
 			return err
 		}
 	}
-	return printComparison(cmd.OutOrStdout(), f.dir, all)
+	return printComparison(cmd.OutOrStdout(), &f, all)
+}
+
+// resultCache is a folder of results of this very program.
+func resultCache(dir string) (bench.Cache, error) {
+	name, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return nil, err
+	}
+	return bench.NewDirCache(dir, string(h.Sum(nil)))
 }
 
 // printTimes measures and prints ns a call: the medians of five times each.
@@ -150,7 +184,7 @@ func printTimes(ctx context.Context, w io.Writer, workloads []*bench.Workload, s
 // compareWorkloads makes the workloads that the flags name.
 func compareWorkloads(ctx context.Context, f compareFlags) ([]*bench.Workload, error) {
 	var out []*bench.Workload
-	if len(f.captures) > 0 || len(f.workloads) == 0 {
+	if len(f.captures) > 0 || len(f.workloads)+len(f.traces) == 0 {
 		list, _, bad := targets(f.captures, "pages")
 		if len(bad) > 0 {
 			return nil, errors.Join(bad...)
@@ -162,6 +196,13 @@ func compareWorkloads(ctx context.Context, f compareFlags) ([]*bench.Workload, e
 			}
 			out = append(out, w)
 		}
+	}
+	for _, name := range f.traces {
+		w, err := traceWorkload(name)
+		if err != nil {
+			return nil, &inputError{err}
+		}
+		out = append(out, w)
 	}
 	mixes := bench.Mixes()
 	for _, name := range f.workloads {
@@ -183,8 +224,28 @@ func compareWorkloads(ctx context.Context, f compareFlags) ([]*bench.Workload, e
 	return out, nil
 }
 
+// traceWorkload reads recorded requests in whatever form they are.
+func traceWorkload(path string) (*bench.Workload, error) {
+	data, err := readInput(path)
+	if err != nil {
+		return nil, err
+	}
+	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	if bytes.IndexByte(data[:min(len(data), 4096)], 0) >= 0 {
+		return bench.FromLLFreeTrace(name, data)
+	}
+	if ops, err := bench.ReadMallocTrace(name, bytes.NewReader(data)); err == nil {
+		return bench.FromMallocTrace(name, ops)
+	}
+	r, err := trace.NewReader(bytes.NewReader(data), path)
+	if err != nil {
+		return nil, err
+	}
+	return bench.FromPageTrace(name, r)
+}
+
 // shownMetrics are the terminal's columns.
-var shownMetrics = []string{"thp_share_mean", "unusable_order3", "mixed_blocks", "unmovable_blocks", "failed", "peak_blocks", "locks", "cache_hits", "splits", "merges", "scanned"}
+var shownMetrics = []string{"thp_share_mean", "unusable_order3", "mixed_blocks", "unmovable_blocks", "failed", "peak_blocks", "locks", "lock_work", "cache_hits", "splits", "merges", "scanned"}
 
 func metricsByID(ids []string) []bench.Metric {
 	var out []bench.Metric
@@ -198,23 +259,27 @@ func metricsByID(ids []string) []bench.Metric {
 
 // printComparison prints a table for each workload, or one over all of them if
 // there are many.
-func printComparison(w io.Writer, dir string, all []bench.Comparison) error {
+func printComparison(w io.Writer, f *compareFlags, all []bench.Comparison) error {
 	metrics := metricsByID(shownMetrics)
 	if len(all) <= 3 {
 		for i := range all {
 			fmt.Fprintf(w, "%s: %s\n", all[i].Workload.Name, all[i].Workload.About)
-			printMetrics(w, metrics, all[i:i+1])
+			printCells(w, metrics, metricRows(metrics, all[i:i+1]))
+			if len(all[i].Rows) > 1 {
+				fmt.Fprintln(w, differenceTitle(&all[i], f.against))
+				printCells(w, metrics, differenceRows(metrics, &all[i], f.against))
+			}
 			fmt.Fprintln(w)
 		}
 	} else {
 		fmt.Fprintf(w, "Medians over %d workloads\n", len(all))
-		printMetrics(w, metrics, all)
+		printCells(w, metrics, metricRows(metrics, all))
 		fmt.Fprintln(w)
 	}
 	for _, m := range metrics {
 		fmt.Fprintf(w, "  %-13s %s%s\n", m.Name, m.About, unit(m))
 	}
-	fmt.Fprintf(w, "\n%s\nComparison: %s\n", baselines(all), filepath.Join(dir, "index.html"))
+	fmt.Fprintf(w, "\n%s\nComparison: %s\n", baselines(all), filepath.Join(f.dir, "index.html"))
 	for i := range all {
 		for k := range all[i].Rows {
 			if r := all[i].Rows[k].Results[0]; r.Exact && r.ListsIdentical != r.Lists {
@@ -250,7 +315,8 @@ func baselines(all []bench.Comparison) string {
 		exact, len(all), of(same, lists))
 }
 
-func printMetrics(w io.Writer, metrics []bench.Metric, all []bench.Comparison) {
+// printCells prints a table of strategies by metrics.
+func printCells(w io.Writer, metrics []bench.Metric, rows [][]string) {
 	header := []any{"strategy"}
 	var columns []table.ColumnConfig
 	for i, m := range metrics {
@@ -259,7 +325,7 @@ func printMetrics(w io.Writer, metrics []bench.Metric, all []bench.Comparison) {
 	}
 	t := newTable(w, header...)
 	t.SetColumnConfigs(columns)
-	for _, cells := range metricRows(metrics, all) {
+	for _, cells := range rows {
 		row := make(table.Row, len(cells))
 		for i, c := range cells {
 			row[i] = c
@@ -323,7 +389,7 @@ func figure(v float64) string {
 }
 
 // writeComparison writes the page and the data.
-func writeComparison(dir string, all []bench.Comparison) error {
+func writeComparison(dir string, all []bench.Comparison, against string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -331,10 +397,10 @@ func writeComparison(dir string, all []bench.Comparison) error {
 		name  string
 		write func(io.Writer) error
 	}{
-		{"index.html", comparePage(all).WriteHTML},
+		{"index.html", comparePage(all, against).WriteHTML},
 		{"compare.csv", func(w io.Writer) error { return bench.WriteCSV(w, all) }},
 		{"samples.csv", func(w io.Writer) error { return bench.WriteSamplesCSV(w, all) }},
-		{"compare.json", func(w io.Writer) error { return bench.WriteJSON(w, all) }},
+		{"compare.json", func(w io.Writer) error { return bench.WriteJSON(w, all, against) }},
 	}
 	for _, f := range files {
 		if err := createFile(filepath.Join(dir, f.name), f.write); err != nil {

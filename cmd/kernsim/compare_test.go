@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"image/png"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/kernsim/kernsim/bench"
 )
 
 func TestCompareWritesWhatItSays(t *testing.T) {
@@ -58,6 +61,81 @@ func TestCompareIsDeterministic(t *testing.T) {
 	assert.True(t, pages[0] == pages[1])
 }
 
+// Differences are seed by seed to the base that is asked for.
+func TestCompareAgainst(t *testing.T) {
+	dir := t.TempDir()
+	code, stdout, stderr := command("compare", "--workload", "board", "--strategies", "linux-6.1,linux-6.1-nopcp", "--against", "linux-6.1-nopcp", "--seeds", "2", "--samples", "5", "-o", dir)
+	require.Equal(t, exitExact, code, stderr)
+	assert.Contains(t, stdout, "Difference to linux-6.1-nopcp, median of the differences on the same 2 streams")
+	var all []struct {
+		Strategies []struct {
+			Name    string
+			Metrics []struct {
+				ID      string
+				Values  []float64
+				Against *struct {
+					Base    string
+					Median  float64
+					Differs bool
+				}
+			}
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "compare.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &all))
+	with, without := all[0].Strategies[0].Metrics, all[0].Strategies[1].Metrics
+	for i, m := range with {
+		require.Nil(t, without[i].Against, "the base is not compared with itself")
+		require.NotNil(t, m.Against, m.ID)
+		if m.ID != "locks" {
+			continue
+		}
+		require.Equal(t, "linux-6.1-nopcp", m.Against.Base)
+		require.True(t, m.Against.Differs)
+		d := [2]float64{m.Values[0] - without[i].Values[0], m.Values[1] - without[i].Values[1]}
+		require.Equal(t, d[0]+(d[1]-d[0])/2, m.Against.Median)
+	}
+	for cell, d := range map[string]bench.Summary{"=": {N: 2}, "-": {}, "+3": {N: 1, Median: 3, Lo: 3, Hi: 3}, "-3 ?": {N: 3, Median: -3, Lo: -4, Hi: 1}} {
+		assert.Equal(t, cell, differenceCell(d))
+	}
+}
+
+func TestCompareResume(t *testing.T) {
+	dir := t.TempDir()
+	var pages [2]map[string]string
+	for i := range pages {
+		out := filepath.Join(dir, strings.Repeat("x", i+1))
+		code, _, stderr := command("compare", "--capture", "pi3-kmem-slab", "--strategies", "linux-6.1,tlsf", "--resume", filepath.Join(dir, "cache"), "-o", out)
+		require.Equal(t, exitExact, code, stderr)
+		pages[i] = files(t, out)
+	}
+	assert.True(t, len(pages[0]) == 4)
+	assert.True(t, maps.Equal(pages[0], pages[1]), "the same bytes from the kept results")
+	kept, err := os.ReadDir(filepath.Join(dir, "cache"))
+	require.NoError(t, err)
+	assert.Len(t, kept, 2)
+}
+
+func TestCompareTraces(t *testing.T) {
+	dir := t.TempDir()
+	malloc := filepath.Join(dir, "malloc.rep")
+	require.NoError(t, os.WriteFile(malloc, []byte("a 0 5000\na 1 16\nf 0\n"), 0o644))
+	capture := filepath.Join("..", "..", "captures", "data", "pi3-kmem-slab", "trace.txt.zst")
+	code, stdout, stderr := command("compare", "--trace", malloc+","+capture, "--strategies", "linux-6.1,buddy", "-o", filepath.Join(dir, "out"))
+	require.Equal(t, exitExact, code, stderr)
+	assert.Contains(t, stdout, "page requests of a malloc trace of 3 operations")
+	assert.Contains(t, stdout, "page requests of a kernel's trace")
+	assert.Contains(t, stdout, "No exact baseline")
+	bad := filepath.Join(dir, "bad")
+	require.NoError(t, os.WriteFile(bad, []byte("what is this\n"), 0o644))
+	for _, name := range []string{bad, filepath.Join(dir, "nothing")} {
+		code, _, stderr = command("compare", "--trace", name, "-o", dir)
+		assert.Equal(t, exitUnusable, code)
+		assert.NotEmpty(t, stderr)
+	}
+}
+
 func TestCompareTimes(t *testing.T) {
 	code, stdout, stderr := command("compare", "--capture", "pi3-kmem-slab", "--strategies", "linux-6.1,go", "--time", "-o", t.TempDir())
 	require.Equal(t, exitExact, code, stderr)
@@ -65,7 +143,7 @@ func TestCompareTimes(t *testing.T) {
 }
 
 func TestCompareRefuses(t *testing.T) {
-	for _, args := range [][]string{{"--strategies", "nonsense"}, {"--workload", "nonsense"}, {"--capture", "nonsense"}, {"--seeds", "0"}, {"extra"}} {
+	for _, args := range [][]string{{"--strategies", "nonsense"}, {"--workload", "nonsense"}, {"--capture", "nonsense"}, {"--seeds", "0"}, {"--against", "nonsense"}, {"--strategies", "go", "--against", "buddy"}, {"extra"}} {
 		code, _, stderr := command(append([]string{"compare", "-o", t.TempDir()}, args...)...)
 		assert.Equal(t, exitUnusable, code, args)
 		assert.NotEmpty(t, stderr)
@@ -79,6 +157,12 @@ func TestPlotKinds(t *testing.T) {
 		switch k.name {
 		case "waste":
 			source = "6.1"
+		case "vruntime", "runqueue", "gantt", "latency", "latency-cdf":
+			source = "sched-cfs-nice-1cpu"
+		case "pelt", "pelt-load":
+			source = "sched-pelt-1cpu"
+		case "lock-stat":
+			source = filepath.Join("testdata", "lock_stat.txt")
 		case "contention":
 			source = "rt_mutex"
 		}
@@ -101,9 +185,40 @@ func TestPlotKinds(t *testing.T) {
 	}
 }
 
+// The scheduler's graphs of a workload: each kind, several kernels in one.
+func TestPlotWorkload(t *testing.T) {
+	dir := t.TempDir()
+	workload := filepath.Join("..", "..", "examples", "sched", "desktop.json")
+	for _, args := range [][]string{{"vruntime"}, {"runqueue", "--cpus", "2"}, {"pelt"}, {"pelt-load"}, {"gantt", "--from", "50ms"}, {"latency", "--kernel", "6.1,6.12"}, {"latency-cdf"}} {
+		file := filepath.Join(dir, args[0]+".csv")
+		code, _, stderr := command(append([]string{"plot", args[0], workload, "-o", file}, args[1:]...)...)
+		require.Equal(t, exitExact, code, stderr)
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Greater(t, strings.Count(string(text), "\n"), 10, args)
+		if args[0] == "latency" {
+			assert.True(t, strings.HasPrefix(string(text), "from,below,Linux 6.1,Linux 6.12\n"), args)
+		}
+	}
+}
+
+func TestPlotReadsCyclictest(t *testing.T) {
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "hist.txt"), filepath.Join(dir, "hist.csv")
+	require.NoError(t, os.WriteFile(in, []byte("# Histogram\n000000 000010\t000000\n000001 000001\t000004\n# Total: 000000011 000000004\n# Min Latencies: 00000 00001\n# Avg Latencies: 00000 00001\n# Max Latencies: 00001 00001\n# Histogram Overflows: 00000 00000\n"), 0o644))
+	code, _, stderr := command("plot", "latency", in, "-o", out)
+	require.Equal(t, exitExact, code, stderr)
+	text, err := os.ReadFile(out)
+	require.NoError(t, err)
+	assert.Equal(t, "from,below,thread 0,thread 1\n0,1,10,0\n1,2,1,4\n", string(text))
+}
+
 func TestPlotRefuses(t *testing.T) {
 	for _, args := range [][]string{{"nonsense", "6.1", "-o", "x.svg"}, {"waste", "6.1", "-o", "x.gif"}, {"waste", "1.0", "-o", "x.svg"},
-		{"waste", "6.1"}, {"pcp", "nonsense", "-o", "x.svg"}, {"cost", "pi3-kmem-slab", "--metric", "nonsense", "-o", "x.svg"}, {"waste", "6.1", "--scale", "0", "-o", "x.png"}} {
+		{"waste", "6.1"}, {"pcp", "nonsense", "-o", "x.svg"}, {"cost", "pi3-kmem-slab", "--metric", "nonsense", "-o", "x.svg"}, {"waste", "6.1", "--scale", "0", "-o", "x.png"},
+		{"pelt", "sched-cfs-nice-1cpu", "-o", "x.svg"}, {"vruntime", "testdata/lock_stat.txt", "-o", "x.svg"}, {"gantt", "testdata/lock_stat.txt", "-o", "x.svg"},
+		{"latency", "testdata/lock_stat.txt", "-o", "x.svg"}, {"lock-stat", "compare.go", "-o", "x.svg"}, {"gantt", "sched-cfs-nice-1cpu", "--from", "-1s", "-o", "x.svg"},
+		{"vruntime", "pi3-kmem-slab", "-o", "x.svg"}, {"vruntime", "../../examples/sched/desktop.json", "--kernel", "6.1,6.12", "-o", "x.svg"}} {
 		code, _, _ := command(append([]string{"plot"}, args...)...)
 		assert.Equal(t, exitUnusable, code, args)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // comparePage makes the page of a comparison.
-func comparePage(all []bench.Comparison) *viz.Page {
+func comparePage(all []bench.Comparison, against string) *viz.Page {
 	metrics := bench.Metrics()
 	t := viz.Table{Caption: "Medians over " + counted(len(all), "workload"), Columns: []viz.Column{{Name: "strategy"}}}
 	for _, m := range metrics {
@@ -31,12 +31,12 @@ func comparePage(all []bench.Comparison) *viz.Page {
 		p.Notes = append(p.Notes, m.Name+": "+m.About+unit(m)+".")
 	}
 	for i := range all {
-		p.Sections = append(p.Sections, compareSection(&all[i]))
+		p.Sections = append(p.Sections, compareSection(&all[i], against))
 	}
 	return p
 }
 
-func compareSection(c *bench.Comparison) viz.Section {
+func compareSection(c *bench.Comparison, against string) viz.Section {
 	s := viz.Section{ID: sectionID(c.Workload.Name), Title: c.Workload.Name, Text: []string{c.Workload.About}}
 	for k := range c.Rows {
 		r := &c.Rows[k]
@@ -46,7 +46,66 @@ func compareSection(c *bench.Comparison) viz.Section {
 		}
 		s.Facts = append(s.Facts, viz.Fact{Name: r.Strategy.Name, Value: value})
 	}
+	s.Tables = []viz.Table{differenceTable(c, against)}
 	s.Figures = compareFigures(c)
+	return s
+}
+
+// differenceTable shows all metrics as differences to a base.
+func differenceTable(c *bench.Comparison, against string) viz.Table {
+	metrics := bench.Metrics()
+	t := viz.Table{Caption: differenceTitle(c, against), Columns: []viz.Column{{Name: "strategy"}}}
+	for _, m := range metrics {
+		t.Columns = append(t.Columns, viz.Column{Name: m.Name + unit(m), Number: true})
+	}
+	for _, cells := range differenceRows(metrics, c, against) {
+		t.Rows = append(t.Rows, viz.TableRow{Cells: cells})
+	}
+	return t
+}
+
+// differenceTitle says what differenceRows shows.
+func differenceTitle(c *bench.Comparison, against string) string {
+	title := "Difference to " + c.Base(against).Strategy.Name
+	if len(c.Seeds) > 1 {
+		title += fmt.Sprintf(", median of the differences on the same %d streams; ? where the interval of %.0f %% has zero in it", len(c.Seeds), 100*bench.Confidence)
+	}
+	return title
+}
+
+// differenceRows are the strategies with their differences to the base, which
+// itself is shown as it is.
+func differenceRows(metrics []bench.Metric, c *bench.Comparison, against string) (out [][]string) {
+	base := c.Base(against)
+	for k := range c.Rows {
+		r := &c.Rows[k]
+		cells := []string{r.Strategy.Name}
+		for i := range metrics {
+			if r == base {
+				cells = append(cells, figure(r.Summary(&metrics[i]).Median))
+				continue
+			}
+			cells = append(cells, differenceCell(r.Against(base, &metrics[i])))
+		}
+		out = append(out, cells)
+	}
+	return out
+}
+
+func differenceCell(d bench.Summary) string {
+	switch {
+	case d.N == 0:
+		return "-"
+	case d.Median == 0 && d.Lo == 0 && d.Hi == 0:
+		return "="
+	}
+	s := figure(d.Median)
+	if d.Median > 0 {
+		s = "+" + s
+	}
+	if !d.Differs() {
+		s += " ?"
+	}
 	return s
 }
 

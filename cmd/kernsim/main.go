@@ -53,6 +53,7 @@ var commands = []func() *cobra.Command{
 	newSchedtopCommand,
 	newKsizeCommand,
 	newSlabinfoCommand,
+	newLayoutCommand,
 }
 
 func main() {

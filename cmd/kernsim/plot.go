@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,11 @@ type plotFlags struct {
 	seeds      int
 	samples    int
 	scale      float64
+	// Of the scheduler's graphs.
+	from, until time.Duration
+	kernel      string
+	cpus        int
+	seed        uint64
 }
 
 // plotKind is a kind of graph.
@@ -42,19 +48,21 @@ func recorded(name, about string) plotKind {
 }
 
 func plotKinds() []plotKind {
-	return []plotKind{
+	return append([]plotKind{
 		recorded("free-blocks", "free blocks by order over time; SOURCE: a capture"),
 		recorded("pcp", "pages on per-CPU lists over time; SOURCE: a capture"),
 		recorded("map-before", "memory map with pageblock types before; SOURCE: a capture"),
 		recorded("map-after", "memory map with pageblock types after; SOURCE: a capture"),
 		recorded("unusable", "unusable free space index over time; SOURCE: a capture"),
 		recorded("extfrag", "external fragmentation index over time; SOURCE: a capture"),
+		recorded("list-lengths", "lengths of free lists by migrate type, and of per-CPU lists, over time; SOURCE: a capture"),
+		recorded("zone-lock", "acquisitions of the zones' locks and work under them over time; SOURCE: a capture"),
 		{"fragmentation", "free memory usable as huge pages over time, by strategy; SOURCE: a capture or workload", plotFragmentation},
 		{"cost", "a metric (--metric) by strategy, with intervals; SOURCE: a capture or workload", plotCost},
 		{"waste", "internal fragmentation by request size; SOURCE: a kernel version", plotWaste},
 		{"slab-fill", "objects in use in the largest caches; SOURCE: a capture", plotSlabFill},
 		{"contention", "how often a lock is taken, by tasks and CPUs; SOURCE: mutex, rt_mutex, semaphore or rwsem", plotContention},
-	}
+	}, schedPlots()...)
 }
 
 func newPlotCommand() *cobra.Command {
@@ -63,7 +71,7 @@ func newPlotCommand() *cobra.Command {
 	var names, about []string
 	for _, k := range kinds {
 		names = append(names, k.name)
-		about = append(about, fmt.Sprintf("  %-14s %s", k.name, k.about))
+		about = append(about, fmt.Sprintf("  %-15s %s", k.name, k.about))
 	}
 	cmd := &cobra.Command{
 		Use:   "plot [flags] KIND SOURCE",
@@ -76,7 +84,9 @@ the data that the graph shows. Kinds:
 A capture is a folder or the name of an embedded one (kernsim captures).`,
 		Example: `  kernsim plot free-blocks x86_64-6.1-pages-256m -o free.svg
   kernsim plot fragmentation server --strategies linux-6.1,linux-6.1-notypes -o frag.png
-  kernsim plot waste 6.1 -o waste.csv`,
+  kernsim plot waste 6.1 -o waste.csv
+  kernsim plot vruntime sched-cfs-nice-1cpu --until 500ms -o vruntime.svg
+  kernsim plot latency examples/sched/desktop.json --kernel 6.1,6.12 -o latency.png`,
 		Args:      cobra.ExactArgs(2),
 		ValidArgs: names,
 		RunE:      func(cmd *cobra.Command, args []string) error { return runPlot(cmd.Context(), args[0], args[1], f) },
@@ -86,6 +96,11 @@ A capture is a folder or the name of an embedded one (kernsim captures).`,
 	cmd.Flags().StringSliceVar(&f.strategies, "strategies", nil, "fragmentation, cost: the strategies (default: some, all)")
 	cmd.Flags().IntVar(&f.seeds, "seeds", bench.DefaultSeeds, "cost: how many streams of a generated workload")
 	cmd.Flags().IntVar(&f.samples, "samples", 200, "how many moments are shown")
+	cmd.Flags().DurationVar(&f.from, "from", 0, "scheduler graphs: where the graph begins, after the source's first event")
+	cmd.Flags().DurationVar(&f.until, "until", 0, "scheduler graphs: where it ends (default the source's end; gantt: 200ms after the beginning)")
+	cmd.Flags().StringVar(&f.kernel, "kernel", "6.1", "a workload's kernel: "+strings.Join(schedKernels(), ", ")+"; for latencies several with commas")
+	cmd.Flags().IntVar(&f.cpus, "cpus", 1, "a workload's number of CPUs")
+	cmd.Flags().Uint64Var(&f.seed, "seed", 1, "seed of a workload's random draws")
 	cmd.Flags().Float64Var(&f.scale, "scale", 2, "PNG: pixels for each unit; a graph is 480 units wide")
 	_ = cmd.MarkFlagRequired("output")
 	return cmd
@@ -100,6 +115,8 @@ func runPlot(ctx context.Context, name, source string, f plotFlags) error {
 		return &usageError{fmt.Errorf("no kind %q of graph", name)}
 	case ext != ".svg" && ext != ".png" && ext != ".csv":
 		return &usageError{fmt.Errorf("%s: a graph is written as .svg, .png or .csv", f.out)}
+	case f.from < 0 || f.until < 0:
+		return &usageError{fmt.Errorf("--from and --until must not be negative")}
 	case f.samples < 1 || f.seeds < 1 || !(f.scale > 0 && f.scale <= 20):
 		return &usageError{fmt.Errorf("--samples and --seeds must be at least 1, --scale in 0 to 20")}
 	}
@@ -218,6 +235,10 @@ func plotCost(ctx context.Context, source string, f *plotFlags) (viz.Graph, erro
 // plotWaste shows what kmalloc and the page allocator waste inside of blocks:
 // the sawtooth.
 func plotWaste(_ context.Context, version string, _ *plotFlags) (viz.Graph, error) {
+	return wasteBySize(version)
+}
+
+func wasteBySize(version string) (viz.Graph, error) {
 	profiles := slab.Profiles()
 	i := slices.IndexFunc(profiles, func(p slab.Profile) bool { return p.Name == version })
 	if i < 0 {
@@ -256,6 +277,14 @@ func plotSlabFill(_ context.Context, name string, _ *plotFlags) (viz.Graph, erro
 	if err != nil {
 		return nil, err
 	}
+	meta, err := c.Meta()
+	if err != nil {
+		return nil, err
+	}
+	return slabFill(c, source(c.Name, meta))
+}
+
+func slabFill(c replay.Capture, source string) (viz.Graph, error) {
 	r, full, err := c.Open("after.slabinfo")
 	if err != nil {
 		return nil, err
@@ -265,12 +294,8 @@ func plotSlabFill(_ context.Context, name string, _ *plotFlags) (viz.Graph, erro
 	if err != nil {
 		return nil, err
 	}
-	meta, err := c.Meta()
-	if err != nil {
-		return nil, err
-	}
 	slices.SortStableFunc(rows, func(a, b slab.Slabinfo) int { return slabBytes(&b) - slabBytes(&a) })
-	g := viz.Bars{Frame: viz.Frame{Title: "Objects in use in the largest slab caches", Source: source(c.Name, meta) + " · after.slabinfo, in which free objects of CPU slabs count as in use"},
+	g := viz.Bars{Frame: viz.Frame{Title: "Objects in use in the largest slab caches", Source: source + " · after.slabinfo, in which free objects of CPU slabs count as in use"},
 		ValueLabel: "objects in use"}
 	for _, s := range rows[:min(len(rows), 20)] {
 		g.Bars = append(g.Bars, viz.Bar{Name: s.Name, Done: int(s.ActiveObjs), Of: int(s.NumObjs)})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -21,6 +22,7 @@ type reportFlags struct {
 	model   string
 	jobs    int
 	samples int
+	compare bool
 }
 
 func newReportCommand() *cobra.Command {
@@ -48,6 +50,7 @@ differs. 2: a capture cannot be used.`,
 	}
 	cmd.Flags().StringVarP(&f.dir, "output", "o", "kernsim-report", "folder to write to; files of an earlier report are replaced")
 	cmd.Flags().IntVar(&f.samples, "samples", 200, "how many moments of each replay the graphs show")
+	cmd.Flags().BoolVar(&f.compare, "compare", true, "show what other allocation strategies would have done with the requests of some captures")
 	addReplayFlags(cmd, &f.model, &f.jobs)
 	return cmd
 }
@@ -57,12 +60,13 @@ func runReport(cmd *cobra.Command, f reportFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	recorders := make([]viz.PageRecorder, len(list))
+	recorders := make([]recorder, len(list))
 	bar := newProgress(cmd.ErrOrStderr(), "replaying", len(list))
 	outcomes, err := replayAll(cmd.Context(), list, options{
 		model: f.model, jobs: f.jobs, progress: bar.set,
 		replay: func(i int) replay.Options {
-			return replay.Options{Samples: f.samples, Observe: recorders[i].Observe}
+			recorders[i].readTraceOf(list[i])
+			return recorders[i].options(f.samples)
 		},
 	})
 	bar.finish()
@@ -70,6 +74,9 @@ func runReport(cmd *cobra.Command, f reportFlags, args []string) error {
 		return err
 	}
 	page := reportPage(list, outcomes, recorders)
+	if err := addComparison(cmd.Context(), page, f, list, outcomes); err != nil {
+		return err
+	}
 	if err := writeReport(f.dir, page, allRows(outcomes)); err != nil {
 		return err
 	}
@@ -78,6 +85,30 @@ func runReport(cmd *cobra.Command, f reportFlags, args []string) error {
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "Report: %s\n", filepath.Join(f.dir, "index.html"))
 	return conclude(cmd.ErrOrStderr(), list, outcomes, bad, true)
+}
+
+// addComparison puts what is not about one capture before the captures.
+func addComparison(ctx context.Context, page *viz.Page, f reportFlags, list []target, outcomes []outcome) error {
+	if !f.compare {
+		return nil
+	}
+	var first []viz.Section
+	s, err := comparisonSection(ctx, list, outcomes, f.jobs)
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		first = append(first, *s)
+	}
+	if slices.ContainsFunc(allRows(outcomes), func(r row) bool { return r.Model == "objects" }) {
+		s, err := wasteSection()
+		if err != nil {
+			return err
+		}
+		first = append(first, *s)
+	}
+	page.Sections = append(first, page.Sections...)
+	return nil
 }
 
 // writeReport writes the page, the results and the graphs.
@@ -130,7 +161,7 @@ func writeFigures(dir string, page *viz.Page) error {
 }
 
 // reportPage makes the page of the results.
-func reportPage(list []target, outcomes []outcome, recorders []viz.PageRecorder) *viz.Page {
+func reportPage(list []target, outcomes []outcome, recorders []recorder) *viz.Page {
 	rows := allRows(outcomes)
 	t := count(rows)
 	p := &viz.Page{
@@ -227,7 +258,7 @@ func sectionID(name string) string {
 }
 
 // section is a capture's part of the page.
-func section(t target, o *outcome, rec *viz.PageRecorder) viz.Section {
+func section(t target, o *outcome, rec *recorder) viz.Section {
 	name := t.capture.Name
 	meta, _ := t.capture.Meta()
 	info := captures.Info{Name: name, Kernel: meta.Kernel, Machine: meta.Machine, CPUs: meta.CPUs, Memory: meta.Memory,
@@ -242,7 +273,7 @@ func section(t target, o *outcome, rec *viz.PageRecorder) viz.Section {
 	if o.err != nil {
 		s.Facts = append(s.Facts, viz.Fact{Name: "error", Value: o.err.Error()})
 	}
-	s.Figures = rec.Figures(source(name, meta))
+	s.Figures = rec.figures(t.capture, source(name, meta))
 	return s
 }
 

@@ -715,3 +715,39 @@ func (s *Space) Check() error {
 	}
 	return nil
 }
+
+// GrowDown lets a stack that starts at an address grow down to another
+// (expand_downwards). The error is an Error with ENOMEM if the guard below it or
+// a limit forbids.
+func (s *Space) GrowDown(start, to uint64) error {
+	const call = "fault"
+	p := s.ix.find(start)
+	if !s.ix.valid(p) || s.vmas[s.ix.at(p)].Start != start || s.vmas[s.ix.at(p)].Flags&GrowsDown == 0 {
+		return refuse(call, "ENOMEM", "no stack begins at %#x", start)
+	}
+	to &^= pageSize - 1
+	if to >= start {
+		return nil
+	}
+	v := &s.vmas[s.ix.at(p)]
+	pages := (start - to) >> pageShift
+	if q, ok := s.ix.prev(p); ok {
+		if u := &s.vmas[s.ix.at(q)]; u.Flags&GrowsDown == 0 && u.Flags&access != 0 && to < u.End+stackGap || to < u.End {
+			return refuse(call, "ENOMEM", "the guard below the stack reaches %#x", u.End)
+		}
+	}
+	switch {
+	case to < s.c.MmapMinAddr:
+		return refuse(call, "ENOMEM", "%#x is below mmap_min_addr", to)
+	case pages > v.PageOffset:
+		return refuse(call, "ENOMEM", "the offset would be negative")
+	case !s.mayExpand(v.Flags, pages) || !s.mayLock(v.Flags, pages):
+		return refuse(call, "ENOMEM", "a limit")
+	case v.Flags&Account != 0 && !s.charge(pages):
+		return refuse(call, "ENOMEM", "overcommit refuses %d pages", pages)
+	}
+	s.account(v.Flags, int64(pages))
+	v.Start, v.PageOffset = to, v.PageOffset-pages
+	s.ix.changed(s.vmas, p)
+	return nil
+}

@@ -196,14 +196,8 @@ func Draw(w io.Writer, regions []Region, scale bool) error {
 				text = fmt.Sprintf(" %-*s", width-1, name)
 			}
 			right := ""
-			switch {
-			case k == 0:
-				right = fmt.Sprintf("  %016x", r.End)
-			case k == height/2 && height > 2:
-				right = "  " + size(r.End-r.Start)
-			}
 			if k == 0 {
-				right += "  " + fmt.Sprintf("%-4s %10s", r.Perms, size(r.End-r.Start))
+				right = fmt.Sprintf("  %016x  %-4s %10s", r.End, r.Perms, size(r.End-r.Start))
 			}
 			if text == "" {
 				text = strings.Repeat(fill, width)

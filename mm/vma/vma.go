@@ -349,3 +349,6 @@ func (s *Space) remove(p pos) {
 	s.spare = append(s.spare, s.ix.at(p))
 	s.ix.remove(s.vmas, p)
 }
+
+// SharedMemory says that the VMA is anonymous shared memory (shmem).
+func (v *VMA) SharedMemory() bool { return v.File != nil && v.File.zero }

@@ -1,0 +1,549 @@
+// Package fault is what happens when a process touches its memory: demand paging,
+// the zero page, copy-on-write, stacks that grow, and the signals for what is
+// not allowed.
+//
+// It mirrors mm/memory.c of Linux 6.1 (handle_mm_fault, do_anonymous_page,
+// do_read_fault, do_cow_fault, do_shared_fault, do_wp_page) and the faults of
+// arch/x86/mm/fault.c on top of package vma.
+//
+// # Rules
+//
+//   - Nothing is mapped there: SIGSEGV (SEGV_MAPERR), unless the next VMA may grow
+//     down to it and RLIMIT_STACK allows.
+//   - The VMA does not allow it: SIGSEGV (SEGV_ACCERR).
+//   - Private anonymous memory: a read maps the zero page, which counts as nobody's
+//     memory; a write maps a page of its own.
+//   - Private file: a read maps the page cache's page; a write copies it, and the
+//     copy is anonymous memory.
+//   - Shared memory: its page, for reads and writes; anonymous shared memory counts
+//     as shmem.
+//   - Beyond the end of a file: SIGBUS (BUS_ADRERR).
+//   - A write to a page that fork shares: a copy, unless nobody else has it any
+//     more.
+//   - A fault is major if the page had to be read from the disk, minor else. A
+//     read of a file or of shared memory maps the pages around it that are in
+//     memory too, up to 16 from the last multiple of 64 KiB or the VMA's start
+//     on (fault-around).
+//
+// Left out: huge pages, swap (a page that was written to stays), userfaultfd,
+// the order in which CPUs race for a page.
+package fault
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/kernsim/kernsim/mm/vma"
+)
+
+const (
+	pageShift = 12
+	pageSize  = 1 << pageShift
+	tableSize = 512
+)
+
+// Signal is what a process gets for an access that is not allowed.
+type Signal struct {
+	Name, Code string // "SIGSEGV", "SEGV_MAPERR"
+	Addr       uint64
+}
+
+// Error names signal, code and address.
+func (e *Signal) Error() string { return fmt.Sprintf("fault: %s (%s) at %#x", e.Name, e.Code, e.Addr) }
+
+// ErrNoMemory says that a page was wanted and there is none (VM_FAULT_OOM).
+var ErrNoMemory = fmt.Errorf("fault: out of memory")
+
+// Kind is how an access went.
+type Kind uint8
+
+// Kinds.
+const (
+	Hit   Kind = iota // the page was mapped and allows it
+	Minor             // a fault without reading from a disk
+	Major
+)
+
+// entry is a page table entry.
+type entry struct {
+	frame uint32 // of anonymous memory, plus one; 0 for others
+	flags uint8
+}
+
+const (
+	present  uint8 = 1 << iota
+	writable       // no fault on a write
+	zeroPage
+	filePage
+	shmemPage
+	blocked // PROT_NONE
+)
+
+// table has the entries of 2 MiB.
+type table struct {
+	entries [tableSize]entry
+	used    int
+}
+
+// Machine is what processes share: the frames of anonymous memory and the page
+// cache.
+type Machine struct {
+	// Limit is how many frames of anonymous memory there are; 0 means no limit.
+	Limit int
+	refs  []uint32 // by frame
+	spare []uint32
+	used  int
+	cache map[filePos]bool // pages of files that are in memory
+	// sizes of files in bytes; one without is endless.
+	sizes map[*vma.File]uint64
+}
+
+type filePos struct {
+	file *vma.File
+	page uint64
+}
+
+// NewMachine makes a machine with an empty page cache.
+func NewMachine() *Machine { return &Machine{cache: map[filePos]bool{}, sizes: map[*vma.File]uint64{}} }
+
+// SetSize gives a file a size in bytes. Without one a file is endless.
+func (m *Machine) SetSize(f *vma.File, size uint64) { m.sizes[f] = size }
+
+// Cache puts a file's pages from first to before last into the page cache.
+func (m *Machine) Cache(f *vma.File, first, last uint64) {
+	for p := first; p < last; p++ {
+		m.cache[filePos{f, p}] = true
+	}
+}
+
+// Frames is how many frames of anonymous memory are in use.
+func (m *Machine) Frames() int { return m.used }
+
+func (m *Machine) take() (uint32, error) {
+	if m.Limit > 0 && m.used >= m.Limit {
+		return 0, ErrNoMemory
+	}
+	m.used++
+	if n := len(m.spare); n > 0 {
+		f := m.spare[n-1]
+		m.spare = m.spare[:n-1]
+		m.refs[f] = 1
+		return f, nil
+	}
+	m.refs = append(m.refs, 1)
+	return uint32(len(m.refs) - 1), nil
+}
+
+func (m *Machine) drop(frame uint32) {
+	if m.refs[frame]--; m.refs[frame] == 0 {
+		m.used--
+		m.spare = append(m.spare, frame)
+	}
+}
+
+// Memory is a process's memory: its address space with pages. Calls that change
+// the address space have to go through it.
+type Memory struct {
+	m      *Machine
+	s      *vma.Space
+	tables map[uint64]*table // by address / 2 MiB
+	last   *table            // the one used last, and its key
+	lastAt uint64
+	// MinorFaults and MajorFaults are counts since the start.
+	MinorFaults, MajorFaults uint64
+	// AnonPages, FilePages and ShmemPages are resident pages.
+	AnonPages, FilePages, ShmemPages uint64
+	stackLimit                       uint64
+}
+
+// New gives an address space memory. stackLimit is RLIMIT_STACK in bytes, 0 for 8
+// MiB.
+func New(m *Machine, s *vma.Space, stackLimit uint64) *Memory {
+	if stackLimit == 0 {
+		stackLimit = 8 << 20
+	}
+	return &Memory{m: m, s: s, tables: map[uint64]*table{}, lastAt: ^uint64(0), stackLimit: stackLimit}
+}
+
+// Space is the address space, to look at.
+func (x *Memory) Space() *vma.Space { return x.s }
+
+// Resident is the number of resident pages (RSS).
+func (x *Memory) Resident() uint64 { return x.AnonPages + x.FilePages + x.ShmemPages }
+
+// at gives a page's entry; create makes its table.
+func (x *Memory) at(addr uint64, create bool) *entry {
+	key := addr >> 21
+	t := x.last
+	if key != x.lastAt || t == nil {
+		if t = x.tables[key]; t == nil {
+			if !create {
+				return nil
+			}
+			t = new(table)
+			x.tables[key] = t
+		}
+		x.last, x.lastAt = t, key
+	}
+	return &t.entries[addr>>pageShift%tableSize]
+}
+
+// Access touches a byte. The error is a Signal, or ErrNoMemory.
+func (x *Memory) Access(addr uint64, write, exec bool) (Kind, error) {
+	addr &^= pageSize - 1
+	if e := x.at(addr, false); e != nil && e.flags&(present|blocked) == present && !exec && (!write || e.flags&writable != 0) {
+		return Hit, nil
+	}
+	v, ok := x.s.At(addr)
+	if !ok {
+		if v, ok = x.grow(addr); !ok {
+			return 0, &Signal{"SIGSEGV", "SEGV_MAPERR", addr}
+		}
+	}
+	want := vma.Read
+	switch {
+	case write:
+		want = vma.Write
+	case exec:
+		want = vma.Exec
+	}
+	// What may be written or executed may be read, on x86.
+	if v.Flags&want == 0 && !(want == vma.Read && v.Flags&(vma.Write|vma.Exec) != 0) {
+		return 0, &Signal{"SIGSEGV", "SEGV_ACCERR", addr}
+	}
+	kind, err := x.handle(&v, addr, write)
+	switch {
+	case err != nil:
+		return 0, err
+	case kind == Minor:
+		x.MinorFaults++
+	case kind == Major:
+		x.MajorFaults++
+	}
+	return kind, nil
+}
+
+// grow lets a stack grow down to an address (expand_stack).
+func (x *Memory) grow(addr uint64) (vma.VMA, bool) {
+	v, ok := x.s.Find(addr)
+	if !ok || v.Flags&vma.GrowsDown == 0 || v.End-addr > x.stackLimit {
+		return v, false
+	}
+	if x.s.GrowDown(v.Start, addr) != nil {
+		return v, false
+	}
+	return x.s.At(addr)
+}
+
+func (x *Memory) handle(v *vma.VMA, addr uint64, write bool) (Kind, error) {
+	e := x.at(addr, true)
+	if e.flags&present != 0 {
+		if !write || e.flags&writable != 0 {
+			return Hit, nil
+		}
+		return Minor, x.unshare(v, e, addr)
+	}
+	if v.File == nil {
+		if !write {
+			*e = entry{flags: present | zeroPage}
+			x.tables[addr>>21].used++
+			return Minor, nil
+		}
+		return Minor, x.anon(v, e, addr)
+	}
+	return x.fromFile(v, e, addr, write)
+}
+
+// anon maps a new page of anonymous memory.
+func (x *Memory) anon(v *vma.VMA, e *entry, addr uint64) error {
+	f, err := x.m.take()
+	if err != nil {
+		return err
+	}
+	if e.flags&present == 0 {
+		x.tables[addr>>21].used++
+	}
+	*e = entry{f + 1, present | writable}
+	x.AnonPages++
+	return x.s.Write(addr)
+}
+
+// unshare serves a write to a page that is mapped read-only (do_wp_page).
+func (x *Memory) unshare(v *vma.VMA, e *entry, addr uint64) error {
+	switch {
+	case e.flags&(filePage|shmemPage) != 0 && v.Flags&vma.Shared != 0:
+		e.flags |= writable
+		return nil
+	case e.frame != 0 && x.m.refs[e.frame-1] == 1:
+		e.flags |= writable
+		return x.s.Write(addr)
+	}
+	old := *e
+	if err := x.anon(v, e, addr); err != nil {
+		*e = old
+		return err
+	}
+	x.forget(old)
+	return nil
+}
+
+// forget counts a page out.
+func (x *Memory) forget(e entry) {
+	switch {
+	case e.frame != 0:
+		x.AnonPages--
+		x.m.drop(e.frame - 1)
+	case e.flags&filePage != 0:
+		x.FilePages--
+	case e.flags&shmemPage != 0:
+		x.ShmemPages--
+	}
+}
+
+func (x *Memory) fromFile(v *vma.VMA, e *entry, addr uint64, write bool) (Kind, error) {
+	page := v.PageOffset + (addr-v.Start)>>pageShift
+	shmem := v.SharedMemory()
+	if size, ok := x.m.sizes[v.File]; ok && page >= (size+pageSize-1)>>pageShift {
+		return 0, &Signal{"SIGBUS", "BUS_ADRERR", addr}
+	}
+	kind := Minor
+	if pos := (filePos{v.File, page}); !x.m.cache[pos] {
+		if !shmem {
+			kind = Major
+		}
+		x.m.cache[pos] = true
+	}
+	if write && v.Flags&vma.Shared == 0 {
+		return kind, x.anon(v, e, addr)
+	}
+	x.mapFile(e, addr, v, shmem, write)
+	if !write {
+		x.around(v, addr)
+	}
+	return kind, nil
+}
+
+func (x *Memory) mapFile(e *entry, addr uint64, v *vma.VMA, shmem, write bool) {
+	flags := present | filePage
+	x.tables[addr>>21].used++
+	if shmem {
+		flags = present | shmemPage
+		x.ShmemPages++
+	} else {
+		x.FilePages++
+	}
+	if write {
+		flags |= writable
+	}
+	*e = entry{flags: flags}
+}
+
+// around maps the cached pages of a file near an address (do_fault_around).
+func (x *Memory) around(v *vma.VMA, addr uint64) {
+	const span = 16 * pageSize
+	from := max(addr&^(span-1), v.Start)
+	to := min(from+span, v.End, addr&^(1<<21-1)+1<<21) // of one page table
+	size, sized := x.m.sizes[v.File]
+	for at := from; at < to; at += pageSize {
+		page := v.PageOffset + (at-v.Start)>>pageShift
+		if sized && page >= (size+pageSize-1)>>pageShift || !x.m.cache[filePos{v.File, page}] {
+			continue
+		}
+		if e := x.at(at, true); e.flags&present == 0 {
+			x.mapFile(e, at, v, v.SharedMemory(), false)
+		}
+	}
+}
+
+// each calls f with the entries of a range that are present.
+func (x *Memory) each(start, end uint64, f func(e *entry, addr uint64)) {
+	if end>>21-start>>21 > uint64(len(x.tables)) {
+		// Fewer tables than places for them.
+		keys := make([]uint64, 0, len(x.tables))
+		for key := range x.tables { // order does not matter: they are sorted
+			if at := key << 21; at < end && at+1<<21 > start {
+				keys = append(keys, key)
+			}
+		}
+		slices.Sort(keys)
+		for _, key := range keys {
+			x.each(max(start, key<<21), min(end, (key+1)<<21), f)
+		}
+		return
+	}
+	for at := start &^ (pageSize - 1); at < end; {
+		t := x.tables[at>>21]
+		next := (at>>21 + 1) << 21
+		if t == nil {
+			at = next
+			continue
+		}
+		for ; at < min(next, end); at += pageSize {
+			if e := &t.entries[at>>pageShift%tableSize]; e.flags&present != 0 {
+				f(e, at)
+			}
+		}
+	}
+}
+
+// zap unmaps the pages of a range (zap_page_range).
+func (x *Memory) zap(start, end uint64) {
+	x.each(start, end, func(e *entry, addr uint64) {
+		x.forget(*e)
+		*e = entry{}
+		if t := x.tables[addr>>21]; t.used > 1 {
+			t.used--
+		} else {
+			delete(x.tables, addr>>21)
+			x.last, x.lastAt = nil, ^uint64(0)
+		}
+	})
+}
+
+// Mmap is vma.Space.Mmap; what was mapped there is gone.
+func (x *Memory) Mmap(addr, length uint64, prot vma.Prot, flags vma.MapFlags, file *vma.File, pageOffset uint64) (uint64, error) {
+	at, err := x.s.Mmap(addr, length, prot, flags, file, pageOffset)
+	if err == nil {
+		x.zap(at, at+(length+pageSize-1)&^(pageSize-1))
+	}
+	return at, err
+}
+
+// Munmap is vma.Space.Munmap.
+func (x *Memory) Munmap(addr, length uint64) error {
+	err := x.s.Munmap(addr, length)
+	if err == nil {
+		x.zap(addr, addr+(length+pageSize-1)&^(pageSize-1))
+	}
+	return err
+}
+
+// Mprotect is vma.Space.Mprotect: entries lose what is not allowed any more.
+// Anonymous pages of one process alone become writable at once.
+func (x *Memory) Mprotect(addr, length uint64, prot vma.Prot) error {
+	err := x.s.Mprotect(addr, length, prot)
+	x.each(addr, addr+(length+pageSize-1)&^(pageSize-1), func(e *entry, at uint64) {
+		v, ok := x.s.At(at)
+		switch {
+		case !ok:
+		case v.Flags&(vma.Read|vma.Write|vma.Exec) == 0:
+			e.flags = e.flags&^writable | blocked
+		case v.Flags&vma.Write == 0:
+			e.flags &^= writable | blocked
+		case e.frame != 0 && x.m.refs[e.frame-1] == 1:
+			e.flags = e.flags&^blocked | writable
+		default:
+			e.flags &^= blocked
+		}
+	})
+	return err
+}
+
+// Mremap is vma.Space.Mremap: the pages go along.
+func (x *Memory) Mremap(addr, oldLen, newLen uint64, flags vma.RemapFlags, to uint64) (uint64, error) {
+	at, err := x.s.Mremap(addr, oldLen, newLen, flags, to)
+	oldLen, newLen = (oldLen+pageSize-1)&^(pageSize-1), (newLen+pageSize-1)&^(pageSize-1)
+	if err != nil {
+		if flags&vma.RemapFixed != 0 {
+			// The new place may be empty now.
+			for p := to; p < to+newLen; p += pageSize {
+				if _, ok := x.s.At(p); !ok {
+					x.zap(p, p+pageSize)
+				}
+			}
+		}
+		return at, err
+	}
+	if at == addr {
+		x.zap(addr+min(oldLen, newLen), addr+max(oldLen, newLen))
+		return at, nil
+	}
+	x.zap(at, at+newLen)
+	for off := uint64(0); off < min(oldLen, newLen); off += pageSize {
+		e := x.at(addr+off, false)
+		if e == nil || e.flags&present == 0 {
+			continue
+		}
+		moved := *e
+		*e = entry{}
+		x.tables[(addr+off)>>21].used--
+		*x.at(at+off, true) = moved
+		x.tables[(at+off)>>21].used++
+	}
+	x.zap(addr, addr+oldLen)
+	return at, nil
+}
+
+// DontNeed is madvise with MADV_DONTNEED: the pages are gone, the next access
+// finds zeros or the file again.
+func (x *Memory) DontNeed(addr, length uint64) error {
+	err := x.s.Madvise(addr, length, vma.AdviseDontNeed)
+	if err == nil {
+		x.zap(addr, addr+(length+pageSize-1)&^(pageSize-1))
+	}
+	return err
+}
+
+// Fork makes a child's memory: private anonymous pages are shared until one of
+// the two writes; pages of files are not copied, the child finds them again.
+func (x *Memory) Fork() (*Memory, error) {
+	s, err := x.s.Fork()
+	if err != nil {
+		return nil, err
+	}
+	child := New(x.m, s, x.stackLimit)
+	s.Each(func(v vma.VMA) bool {
+		if v.AnonVMA == 0 || v.Flags&vma.WipeOnFork != 0 {
+			return true // nothing that faults would not find again
+		}
+		x.each(v.Start, v.End, func(e *entry, at uint64) {
+			if v.Flags&vma.Shared == 0 {
+				e.flags &^= writable
+			}
+			if e.frame != 0 {
+				x.m.refs[e.frame-1]++
+				child.AnonPages++
+			}
+			if e.flags&filePage != 0 {
+				child.FilePages++
+			}
+			c := child.at(at, true)
+			*c = *e
+			child.tables[at>>21].used++
+		})
+		return true
+	})
+	return child, nil
+}
+
+// Exit gives all pages back.
+func (x *Memory) Exit() { x.zap(0, 1<<63) }
+
+// Check proves the counts.
+func (x *Memory) Check() error {
+	var anon, file, shmem uint64
+	var bad error
+	x.s.Each(func(v vma.VMA) bool {
+		x.each(v.Start, v.End, func(e *entry, at uint64) {
+			switch {
+			case e.frame != 0:
+				anon++
+				if x.m.refs[e.frame-1] == 0 {
+					bad = fmt.Errorf("fault: a page at %#x that nobody has", at)
+				}
+				if e.flags&writable != 0 && (x.m.refs[e.frame-1] != 1 || v.Flags&vma.Write == 0) {
+					bad = fmt.Errorf("fault: a writable page at %#x that is shared or must not be written to", at)
+				}
+			case e.flags&filePage != 0:
+				file++
+			case e.flags&shmemPage != 0:
+				shmem++
+			}
+		})
+		return true
+	})
+	if bad == nil && (anon != x.AnonPages || file != x.FilePages || shmem != x.ShmemPages) {
+		bad = fmt.Errorf("fault: %d, %d, %d anonymous, file and shmem pages are counted as %d, %d, %d", anon, file, shmem, x.AnonPages, x.FilePages, x.ShmemPages)
+	}
+	return bad
+}

@@ -1,0 +1,232 @@
+package fault
+
+import (
+	"testing"
+
+	"github.com/kernsim/kernsim/mm/vma"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+const (
+	rw   = vma.ProtRead | vma.ProtWrite
+	base = uint64(0x10000000)
+	anon = vma.MapPrivate | vma.MapAnonymous | vma.MapFixed
+)
+
+func newMemory(t require.TestingT) (*Machine, *Memory) {
+	s, err := vma.New(vma.Config{})
+	require.NoError(t, err)
+	m := NewMachine()
+	return m, New(m, s, 1<<20)
+}
+
+func mmap(t require.TestingT, x *Memory, addr, pages uint64, p vma.Prot, flags vma.MapFlags, f *vma.File, off uint64) {
+	_, err := x.Mmap(addr, pages<<pageShift, p, flags, f, off)
+	require.NoError(t, err)
+}
+
+func access(t require.TestingT, x *Memory, addr uint64, write bool) Kind {
+	k, err := x.Access(addr, write, false)
+	require.NoError(t, err)
+	return k
+}
+
+func signal(t *testing.T, err error) string {
+	var s *Signal
+	require.ErrorAs(t, err, &s)
+	return s.Name + " " + s.Code
+}
+
+func TestAnonymous(t *testing.T) {
+	m, x := newMemory(t)
+	mmap(t, x, base, 4, rw, anon, nil, 0)
+	assert.Equal(t, Minor, access(t, x, base, false))
+	assert.Zero(t, x.Resident(), "the zero page is nobody's")
+	assert.Equal(t, Hit, access(t, x, base+5, false))
+	assert.Equal(t, Minor, access(t, x, base, true), "a page of its own")
+	assert.Equal(t, uint64(1), x.AnonPages)
+	assert.Equal(t, Hit, access(t, x, base, true))
+	require.NoError(t, x.DontNeed(base, pageSize))
+	assert.Zero(t, m.Frames())
+	assert.Equal(t, Minor, access(t, x, base, true))
+	require.NoError(t, x.Munmap(base, 4<<pageShift))
+	_, err := x.Access(base, false, false)
+	assert.Equal(t, "SIGSEGV SEGV_MAPERR", signal(t, err))
+	assert.Equal(t, uint64(3), x.MinorFaults)
+	require.NoError(t, x.Check())
+}
+
+func TestForbidden(t *testing.T) {
+	_, x := newMemory(t)
+	mmap(t, x, base, 1, vma.ProtRead, anon, nil, 0)
+	_, err := x.Access(base, true, false)
+	assert.Equal(t, "SIGSEGV SEGV_ACCERR", signal(t, err))
+	_, err = x.Access(base, false, true)
+	assert.Equal(t, "SIGSEGV SEGV_ACCERR", signal(t, err))
+	require.NoError(t, x.Mprotect(base, 1, rw))
+	access(t, x, base, true)
+	require.NoError(t, x.Mprotect(base, 1, vma.ProtNone))
+	_, err = x.Access(base, false, false)
+	assert.Equal(t, "SIGSEGV SEGV_ACCERR", signal(t, err), "a page that is there, but forbidden")
+	require.NoError(t, x.Mprotect(base, 1, rw))
+	assert.Equal(t, Hit, access(t, x, base, true))
+}
+
+func TestFiles(t *testing.T) {
+	m, x := newMemory(t)
+	f := &vma.File{Path: "f"}
+	m.SetSize(f, 20*pageSize+1)
+	mmap(t, x, base, 64, rw, vma.MapPrivate|vma.MapFixed, f, 0)
+	assert.Equal(t, Major, access(t, x, base, false), "from the disk")
+	m.Cache(f, 0, 64)
+	assert.Equal(t, Minor, access(t, x, base+pageSize, false))
+	assert.Equal(t, uint64(16), x.FilePages, "and those around it")
+	assert.Equal(t, Hit, access(t, x, base+15*pageSize, false))
+	assert.Equal(t, Minor, access(t, x, base+15*pageSize, true), "a copy")
+	assert.Equal(t, [2]uint64{15, 1}, [2]uint64{x.FilePages, x.AnonPages})
+	access(t, x, base+20*pageSize, false)
+	_, err := x.Access(base+21*pageSize, false, false)
+	assert.Equal(t, "SIGBUS BUS_ADRERR", signal(t, err))
+	mmap(t, x, base+1<<30, 2, rw, vma.MapShared|vma.MapFixed, f, 0)
+	access(t, x, base+1<<30, false)
+	assert.Equal(t, Minor, access(t, x, base+1<<30, true), "the file is told that it is dirty")
+	mmap(t, x, base+2<<30, 2, rw, vma.MapShared|vma.MapFixed|vma.MapAnonymous, nil, 0)
+	access(t, x, base+2<<30, true)
+	assert.Equal(t, uint64(1), x.ShmemPages)
+	require.NoError(t, x.Check())
+}
+
+func TestForkCopiesOnWrite(t *testing.T) {
+	m, x := newMemory(t)
+	mmap(t, x, base, 8, rw, anon, nil, 0)
+	for i := range uint64(4) {
+		access(t, x, base+i<<pageShift, true)
+	}
+	child, err := x.Fork()
+	require.NoError(t, err)
+	assert.Equal(t, 4, m.Frames(), "shared")
+	assert.Equal(t, uint64(4), child.AnonPages)
+	assert.Equal(t, Hit, access(t, child, base, false))
+	assert.Equal(t, Minor, access(t, child, base, true), "a copy")
+	assert.Equal(t, 5, m.Frames())
+	assert.Equal(t, Minor, access(t, x, base, true), "the last one keeps the page")
+	assert.Equal(t, 5, m.Frames())
+	require.NoError(t, x.Check())
+	require.NoError(t, child.Check())
+	child.Exit()
+	assert.Equal(t, 4, m.Frames())
+	m.Limit = 4
+	_, err = x.Access(base+5<<pageShift, true, false)
+	require.ErrorIs(t, err, ErrNoMemory)
+	require.NoError(t, x.Check())
+}
+
+func TestStackGrows(t *testing.T) {
+	_, x := newMemory(t)
+	top := base + 1<<30
+	mmap(t, x, top, 4, rw, anon|vma.MapGrowsDown, nil, 0)
+	assert.Equal(t, Minor, access(t, x, top-5*pageSize, true))
+	assert.Equal(t, uint64(9), x.Space().TotalPages())
+	_, err := x.Access(top-2<<20, true, false)
+	assert.Equal(t, "SIGSEGV SEGV_MAPERR", signal(t, err), "RLIMIT_STACK")
+	mmap(t, x, top-100*pageSize, 1, rw, anon, nil, 0)
+	_, err = x.Access(top-50*pageSize, true, false)
+	assert.Equal(t, "SIGSEGV SEGV_MAPERR", signal(t, err), "the guard of 256 pages")
+	require.NoError(t, x.Check())
+	require.NoError(t, x.Space().Check())
+}
+
+// TestContents gives every page a value and compares what parent and child read
+// with two arrays: copy-on-write must not be seen.
+func TestContents(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const pages = 20
+		m, parent := newMemory(t)
+		mmap(t, parent, base, pages, rw, anon, nil, 0)
+		procs := []*Memory{parent}
+		model := [][pages]int{{}}
+		content := map[uint32]int{} // by frame
+		frame := func(x *Memory, i int) (uint32, bool) {
+			e := x.at(base+uint64(i)<<pageShift, false)
+			if e == nil || e.frame == 0 {
+				return 0, false
+			}
+			return e.frame, true
+		}
+		value := 0
+		t.Repeat(map[string]func(*rapid.T){
+			"write": func(t *rapid.T) {
+				p, i := rapid.IntRange(0, len(procs)-1).Draw(t, "process"), rapid.IntRange(0, pages-1).Draw(t, "page")
+				access(t, procs[p], base+uint64(i)<<pageShift, true)
+				value++
+				f, ok := frame(procs[p], i)
+				require.True(t, ok)
+				content[f] = value
+				model[p][i] = value
+			},
+			"fork": func(t *rapid.T) {
+				if len(procs) > 5 {
+					t.Skip()
+				}
+				p := rapid.IntRange(0, len(procs)-1).Draw(t, "process")
+				child, err := procs[p].Fork()
+				require.NoError(t, err)
+				procs, model = append(procs, child), append(model, model[p])
+			},
+			"exit": func(t *rapid.T) {
+				p := rapid.IntRange(0, len(procs)-1).Draw(t, "process")
+				if p == 0 {
+					t.Skip()
+				}
+				procs[p].Exit()
+				procs, model = append(procs[:p], procs[p+1:]...), append(model[:p], model[p+1:]...)
+			},
+			"dontneed": func(t *rapid.T) {
+				p, i := rapid.IntRange(0, len(procs)-1).Draw(t, "process"), rapid.IntRange(0, pages-1).Draw(t, "page")
+				require.NoError(t, procs[p].DontNeed(base+uint64(i)<<pageShift, pageSize))
+				model[p][i] = 0
+			},
+			"": func(t *rapid.T) {
+				seen := map[uint32]bool{}
+				for p := range procs {
+					require.NoError(t, procs[p].Check())
+					for i := range pages {
+						f, ok := frame(procs[p], i)
+						if !ok {
+							require.Zero(t, model[p][i])
+							continue
+						}
+						seen[f] = true
+						require.Equal(t, model[p][i], content[f])
+					}
+				}
+				require.Equal(t, len(seen), m.Frames())
+			},
+		})
+	})
+}
+
+func BenchmarkFault(b *testing.B) {
+	s, _ := vma.New(vma.Config{})
+	x := New(NewMachine(), s, 0)
+	const pages = 1 << 14
+	if _, err := x.Mmap(base, pages<<pageShift, rw, anon, nil, 0); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	i := uint64(0)
+	for b.Loop() {
+		if i == pages {
+			b.StopTimer()
+			_ = x.DontNeed(base, pages<<pageShift)
+			i = 0
+			b.StartTimer()
+		}
+		if _, err := x.Access(base+i<<pageShift, true, false); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+}
