@@ -43,27 +43,41 @@ func (s *Sim) balance(cpu CPU) {
 }
 
 // pull moves one waiting task to a CPU from the one of its unit that has most,
-// but at least a number of tasks.
+// but at least a number of tasks. A CPU whose tasks may not come is left out
+// and the next one tried (load_balance, where all tasks are pinned).
 func (s *Sim) pull(cpu CPU, size int, least uint32) bool {
+	busiest, most := CPU(-1), ^uint32(0)
+	for {
+		if busiest, most = s.nextBusiest(cpu, size, least, busiest, most); busiest < 0 {
+			return false
+		}
+		if t := s.waiting(&s.m.queues[s.m.rqs[busiest].root], cpu); t >= 0 {
+			return s.take(t, busiest, cpu)
+		}
+	}
+}
+
+// nextBusiest finds the CPU of a unit that comes next by number of tasks, the
+// lower CPU first of those that have equally many; it has at least a number.
+func (s *Sim) nextBusiest(cpu CPU, size int, least uint32, tried CPU, had uint32) (busiest CPU, most uint32) {
 	first := int(cpu) / size * size
-	busiest, most := CPU(-1), least-1
+	busiest, most = -1, least-1
 	for c := first; c < min(first+size, len(s.cpus)); c++ {
-		if n := s.m.queues[s.m.rqs[c].root].hNrRunning; CPU(c) != cpu && n > most {
+		n := s.m.queues[s.m.rqs[c].root].hNrRunning
+		if n > most && CPU(c) != cpu && (n < had || n == had && CPU(c) > tried) {
 			busiest, most = CPU(c), n
 		}
 	}
-	if busiest < 0 {
-		return false
-	}
-	t := s.waiting(&s.m.queues[s.m.rqs[busiest].root], cpu)
-	if t < 0 {
-		return false
-	}
-	s.clock(busiest)
+	return busiest, most
+}
+
+// take moves a waiting task from one CPU to another.
+func (s *Sim) take(t TaskID, from, to CPU) bool {
+	s.clock(from)
 	if _, err := s.k.Dequeue(t, DequeueNoClock); err != nil {
 		return false
 	}
-	s.move(t, cpu, StateRunning)
+	s.move(t, to, StateRunning)
 	s.enqueueMoved(t)
 	return true
 }

@@ -122,6 +122,9 @@ func (m *Machine) checkTree(q *cfsQueue, n int) error {
 	if q.tree.first != m.leftmost(q) {
 		return fmt.Errorf("its first entity is %d, not %d", m.leftmost(q), q.tree.first)
 	}
+	if q.tree.rightmost != prev {
+		return fmt.Errorf("its last entity is %d, not %d", prev, q.tree.rightmost)
+	}
 	return nil
 }
 

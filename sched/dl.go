@@ -46,7 +46,7 @@ type dlQueue struct {
 	bwRatio   uint64 // 1 / what deadline tasks may use, parts of 2^8
 }
 
-func (d *dlQueue) init() { d.tree = rbTree{root: -1, first: -1} }
+func (d *dlQueue) init() { d.tree = emptyTree(false) }
 
 // first is the task with the earliest deadline, NoTask if there is none.
 func (d *dlQueue) first() TaskID { return TaskID(d.tree.first) }

@@ -405,7 +405,7 @@ func TestEEVDFDelayedDequeue(t *testing.T) {
 // TestSmallestSliceCanBeStale: a rotation takes the smallest slice of the node
 // that it lifts as it was, as in the kernel.
 func TestSmallestSliceCanBeStale(t *testing.T) {
-	tree := rbTree{root: -1, first: -1, augmented: true}
+	tree := emptyTree(true)
 	nodes := make([]rbNode, 4)
 	for i, slice := range []uint64{1, 5, 7} {
 		nodes[i].key, nodes[i].vruntime, nodes[i].slice = uint64(i), uint64(i), slice

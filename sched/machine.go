@@ -177,7 +177,7 @@ func (m *Machine) newEntity(e entity) EntityID {
 func (m *Machine) newQueue(g GroupID, cpu CPU) QueueID {
 	id := QueueID(len(m.queues))
 	m.queues = append(m.queues, cfsQueue{id: id, cpu: cpu, group: g, curr: None, next: None, last: None, skip: None,
-		tree: rbTree{root: -1, first: -1, augmented: m.prof.EEVDF}, entity: None,
+		tree: emptyTree(m.prof.EEVDF), entity: None,
 		throttledPrev: None, throttledNext: None})
 	m.fair.initQueue(&m.queues[id])
 	return id

@@ -21,10 +21,17 @@ type rbNode struct {
 	slice, minSlice     uint64 // augmented: likewise
 }
 
-// rbTree is a tree's root and leftmost node, -1 when empty.
+// rbTree is a tree's root, leftmost and rightmost node, -1 when empty. The
+// kernel does not keep the rightmost; here it spares the way down for a key
+// that comes last, which a task that used up its slice has most often.
 type rbTree struct {
-	root, first int32
-	augmented   bool
+	root, first, rightmost int32
+	augmented              bool
+}
+
+// emptyTree is a tree without nodes.
+func emptyTree(augmented bool) rbTree {
+	return rbTree{root: -1, first: -1, rightmost: -1, augmented: augmented}
 }
 
 // before says whether virtual time a comes before b (signed difference).
@@ -32,37 +39,52 @@ func before(a, b uint64) bool { return int64(a-b) < 0 }
 
 // insert adds node n, whose key and own values are set.
 func (t *rbTree) insert(nodes []rbNode, n int32) {
-	parent, at, leftmost, toLeft := int32(-1), t.root, true, true
-	key := nodes[n].key
-	for at >= 0 {
-		parent = at
-		node := &nodes[at]
-		if toLeft = before(key, node.key); toLeft {
-			at = node.left
-		} else {
-			at = node.right
-			leftmost = false
-		}
-	}
+	parent, toLeft := t.place(nodes, nodes[n].key)
 	node := &nodes[n]
 	node.left, node.right, node.parent = -1, -1, parent
 	node.red, node.linked = true, true
 	switch {
 	case parent < 0:
-		t.root = n
+		t.root, t.first, t.rightmost = n, n, n
 	case toLeft:
 		nodes[parent].left = n
+		if t.first == parent {
+			t.first = n
+		}
 	default:
 		nodes[parent].right = n
-	}
-	if leftmost {
-		t.first = n
+		if t.rightmost == parent {
+			t.rightmost = n
+		}
 	}
 	if t.augmented {
 		node.augment(nodes)
 		propagate(nodes, parent)
 	}
 	t.insertFixup(nodes, n)
+}
+
+// place finds the node below which a key belongs, -1 in an empty tree, and
+// whether it does on the left.
+func (t *rbTree) place(nodes []rbNode, key uint64) (parent int32, toLeft bool) {
+	switch {
+	case t.root < 0:
+		return -1, false
+	case !before(key, nodes[t.rightmost].key):
+		return t.rightmost, false
+	case before(key, nodes[t.first].key):
+		return t.first, true
+	}
+	for at := t.root; at >= 0; {
+		parent = at
+		node := &nodes[at]
+		if toLeft = before(key, node.key); toLeft {
+			at = node.left
+		} else {
+			at = node.right
+		}
+	}
+	return parent, toLeft
 }
 
 // augment recomputes the subtree's values of a node and says whether they
@@ -172,6 +194,12 @@ func (t *rbTree) insertFixup(nodes []rbNode, n int32) {
 func (t *rbTree) erase(nodes []rbNode, n int32) {
 	if t.first == n {
 		t.first = next(nodes, n)
+	}
+	if t.rightmost == n {
+		t.rightmost = nodes[n].parent
+		for l := nodes[n].left; l >= 0; l = nodes[l].right {
+			t.rightmost = l
+		}
 	}
 	successor := int32(-1)
 	if nodes[n].left >= 0 && nodes[n].right >= 0 {
@@ -294,16 +322,4 @@ func next(nodes []rbNode, n int32) int32 {
 		n = p
 	}
 	return -1
-}
-
-// last is the node that comes last, -1 if the tree is empty.
-func (t *rbTree) last(nodes []rbNode) int32 {
-	n := t.root
-	if n < 0 {
-		return -1
-	}
-	for nodes[n].right >= 0 {
-		n = nodes[n].right
-	}
-	return n
 }

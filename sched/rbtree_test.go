@@ -65,7 +65,7 @@ func checkTree(t require.TestingT, tree *rbTree, nodes []rbNode, want []int32) {
 		require.False(t, nodes[tree.root].red)
 	}
 	require.Equal(t, first, tree.first)
-	require.Equal(t, last, tree.last(nodes))
+	require.Equal(t, last, tree.rightmost)
 	for i, n := range want {
 		after := int32(-1)
 		if i+1 < len(want) {
@@ -77,7 +77,7 @@ func checkTree(t require.TestingT, tree *rbTree, nodes []rbNode, want []int32) {
 
 func TestTreeAgainstSortedSlice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		tree := rbTree{root: -1, first: -1, augmented: rapid.Bool().Draw(t, "augmented")}
+		tree := emptyTree(rapid.Bool().Draw(t, "augmented"))
 		nodes := make([]rbNode, rapid.IntRange(1, 40).Draw(t, "nodes"))
 		base := rapid.SampledFrom([]uint64{0, 1 << 63, ^uint64(0) - 5}).Draw(t, "base")
 		var want naiveTree
