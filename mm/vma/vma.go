@@ -240,6 +240,7 @@ type Space struct {
 	total    uint64 // pages
 	data     uint64 // pages of private writable mappings
 	locked   uint64 // pages
+	adrift   uint64 // pages of them in no locked VMA: see leave
 	future   Flags  // Locked after mlockall(MCL_FUTURE)
 	startBrk uint64
 	brk      uint64
