@@ -28,7 +28,7 @@
 //
 // # Data
 //
-// VMAs are values in an array; an index of chunks of up to 128, with the largest
+// VMAs are values in an array; an index of chunks of up to 64, with the largest
 // gap of each, finds them by address. Addresses are bytes, offsets pages.
 //
 // Left out: huge pages of hugetlbfs, memory policies, userfaultfd, names of
