@@ -400,11 +400,23 @@ func (x *Memory) zap(start, end uint64) {
 	})
 }
 
+// prune unmaps the pages of a range that are in no VMA any more.
+func (x *Memory) prune(start, end uint64) {
+	x.each(start, end, func(_ *entry, addr uint64) {
+		if _, ok := x.s.At(addr); !ok {
+			x.zap(addr, addr+pageSize)
+		}
+	})
+}
+
 // Mmap is vma.Space.Mmap; what was mapped there is gone.
 func (x *Memory) Mmap(addr, length uint64, prot vma.Prot, flags vma.MapFlags, file *vma.File, pageOffset uint64) (uint64, error) {
 	at, err := x.s.Mmap(addr, length, prot, flags, file, pageOffset)
+	end := at + (length+pageSize-1)&^(pageSize-1)
 	if err == nil {
-		x.zap(at, at+(length+pageSize-1)&^(pageSize-1))
+		x.zap(at, end)
+	} else {
+		x.prune(at, end) // refused after the old mapping had gone
 	}
 	return at, err
 }
@@ -444,14 +456,9 @@ func (x *Memory) Mremap(addr, oldLen, newLen uint64, flags vma.RemapFlags, to ui
 	at, err := x.s.Mremap(addr, oldLen, newLen, flags, to)
 	oldLen, newLen = (oldLen+pageSize-1)&^(pageSize-1), (newLen+pageSize-1)&^(pageSize-1)
 	if err != nil {
-		if flags&vma.RemapFixed != 0 {
-			// The new place may be empty now.
-			for p := to; p < to+newLen; p += pageSize {
-				if _, ok := x.s.At(p); !ok {
-					x.zap(p, p+pageSize)
-				}
-			}
-		}
+		// The new place and the old one's end may be empty now.
+		x.prune(addr, addr+oldLen)
+		x.prune(to, to+newLen)
 		return at, err
 	}
 	if at == addr {
@@ -459,17 +466,13 @@ func (x *Memory) Mremap(addr, oldLen, newLen uint64, flags vma.RemapFlags, to ui
 		return at, nil
 	}
 	x.zap(at, at+newLen)
-	for off := uint64(0); off < min(oldLen, newLen); off += pageSize {
-		e := x.at(addr+off, false)
-		if e == nil || e.flags&present == 0 {
-			continue
-		}
+	x.each(addr, addr+min(oldLen, newLen), func(e *entry, from uint64) {
 		moved := *e
 		*e = entry{}
-		x.tables[(addr+off)>>21].used--
-		*x.at(at+off, true) = moved
-		x.tables[(at+off)>>21].used++
-	}
+		x.tables[from>>21].used--
+		*x.at(from-addr+at, true) = moved
+		x.tables[(from-addr+at)>>21].used++
+	})
 	x.zap(addr, addr+oldLen)
 	return at, nil
 }

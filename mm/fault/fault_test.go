@@ -123,6 +123,46 @@ func TestForkCopiesOnWrite(t *testing.T) {
 	require.NoError(t, x.Check())
 }
 
+// TestRefusedPages: where a refused call has taken a mapping away, its pages are
+// gone, too; lengths without end take no time.
+func TestRefusedPages(t *testing.T) {
+	left := uint64(4)
+	s, err := vma.New(vma.Config{
+		Charge: func(n uint64) bool {
+			if n > left {
+				return false
+			}
+			left -= n
+			return true
+		},
+		Uncharge: func(n uint64) { left += n },
+	})
+	require.NoError(t, err)
+	m := NewMachine()
+	x := New(m, s, 0)
+	mmap(t, x, base, 4, rw, anon, nil, 0)
+	access(t, x, base, true)
+	_, err = x.Mmap(base, 64<<pageShift, rw, anon, nil, 0)
+	require.Error(t, err)
+	require.NoError(t, x.Check())
+	assert.Zero(t, m.Frames(), "mmap gives up what was there before it asks for memory")
+
+	mmap(t, x, base, 4, rw, anon, nil, 0)
+	for i := range uint64(4) {
+		access(t, x, base+i<<pageShift, true)
+	}
+	_, err = x.Mremap(base, 4<<pageShift, 1<<63, vma.RemapMayMove|vma.RemapFixed, base+1<<30)
+	require.Error(t, err)
+	require.NoError(t, x.Check())
+	assert.Equal(t, 4, m.Frames())
+	mmap(t, x, base+1<<30, 1<<28, vma.ProtNone, anon, nil, 0)
+	_, err = x.Mremap(base+1<<30, 1<<40, 1<<40, vma.RemapMayMove|vma.RemapFixed, base+4<<40)
+	require.NoError(t, err)
+	require.NoError(t, x.Check())
+	x.Exit()
+	assert.Zero(t, m.Frames())
+}
+
 func TestStackGrows(t *testing.T) {
 	_, x := newMemory(t)
 	top := base + 1<<30

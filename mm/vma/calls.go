@@ -419,6 +419,54 @@ func (s *Space) lockRange(call string, start, size uint64, lock Flags) error {
 	return nil
 }
 
+// LockAll are mlockall's flags.
+type LockAll int
+
+// Flags of mlockall(2); MCL_ONFAULT is left out.
+const (
+	LockCurrent LockAll = 1 // what is mapped now
+	LockFuture  LockAll = 2 // what will be mapped
+)
+
+// Mlockall locks what is mapped, what will be mapped, or both (mlockall). EINVAL
+// for other flags; ENOMEM if all that is mapped now is more than RLIMIT_MEMLOCK.
+func (s *Space) Mlockall(flags LockAll) error {
+	const call = "mlockall"
+	if flags == 0 || flags&^(LockCurrent|LockFuture) != 0 {
+		return refuse(call, "EINVAL", "flags %#x", int(flags))
+	}
+	if l := s.c.Limits.Memlock; l != 0 && flags&LockCurrent != 0 && s.total > l>>pageShift {
+		return refuse(call, "ENOMEM", "RLIMIT_MEMLOCK is %d bytes", l)
+	}
+	s.future = 0
+	if flags&LockFuture != 0 {
+		s.future = Locked
+	}
+	if flags&LockCurrent != 0 {
+		s.lockEach(call, Locked)
+		s.populate(0, s.c.TaskSize)
+	}
+	return nil
+}
+
+// Munlockall undoes Mlockall and every Mlock (munlockall).
+func (s *Space) Munlockall() {
+	s.future = 0
+	s.lockEach("munlockall", 0)
+}
+
+// lockEach locks or unlocks all VMAs (apply_mlockall_flags).
+func (s *Space) lockEach(call string, lock Flags) {
+	for p := s.ix.find(0); s.ix.valid(p); {
+		v := s.vmas[s.ix.at(p)]
+		if f := v.Flags&^Locked | lock; f != v.Flags {
+			// Whole VMAs: no further one is needed, so that nothing is refused.
+			_ = s.change(call, p, v.Start, v.End, f)
+		}
+		p = s.ix.find(v.End)
+	}
+}
+
 // Mremap changes a mapping's length, or moves it (mremap). It gives the address.
 func (s *Space) Mremap(addr, oldLen, newLen uint64, flags RemapFlags, to uint64) (uint64, error) {
 	const call = "mremap"
@@ -563,6 +611,7 @@ func (s *Space) move(call string, addr, oldLen, newLen, to uint64, flags RemapFl
 	s.account(v.Flags, int64(pages))
 	s.place(x)
 	if flags&RemapDontUnmap != 0 {
+		s.leave(addr, oldLen)
 		return nil
 	}
 	// The promise went along with the pages.
@@ -571,6 +620,22 @@ func (s *Space) move(call string, addr, oldLen, newLen, to uint64, flags RemapFl
 	err := s.cut(call, addr, addr+oldLen)
 	s.c.Uncharge = keep
 	return err
+}
+
+// leave is what a mapping becomes whose pages MREMAP_DONTUNMAP took away: it is
+// not locked any more, which locked_vm does not notice, and if all of it was
+// moved, nobody has written to it.
+func (s *Space) leave(addr, length uint64) {
+	p := s.ix.find(addr)
+	v := &s.vmas[s.ix.at(p)]
+	if v.Flags&Locked != 0 {
+		v.Flags &^= Locked
+		s.locked -= length >> pageShift // those that the new mapping added
+		s.adrift += v.Pages() - length>>pageShift
+	}
+	if v.Start == addr && v.End == addr+length {
+		v.AnonVMA, v.Inherited = 0, false
+	}
 }
 
 // Brk moves the end of the heap and gives the new end; where it can't, the old
@@ -606,6 +671,9 @@ func (s *Space) Brk(end uint64) uint64 {
 	s.account(v.Flags, int64(v.Pages()))
 	s.place(v)
 	s.brk = end
+	if s.future != 0 {
+		s.populate(old, to)
+	}
 	return end
 }
 
@@ -648,6 +716,7 @@ func lendable(a, b *VMA) bool {
 func (s *Space) Fork() (*Space, error) {
 	child := &Space{c: s.c, anons: s.anons, startBrk: s.startBrk, brk: s.brk}
 	var err error
+	promised := uint64(0) // given back if a later VMA is refused
 	s.Each(func(v VMA) bool {
 		if v.Flags&DontCopy != 0 {
 			return true
@@ -655,6 +724,9 @@ func (s *Space) Fork() (*Space, error) {
 		if v.Flags&Account != 0 && !s.charge(v.Pages()) {
 			err = refuse("fork", "ENOMEM", "overcommit refuses %d pages", v.Pages())
 			return false
+		}
+		if v.Flags&Account != 0 {
+			promised += v.Pages()
 		}
 		v.Flags &^= Locked
 		switch {
@@ -669,6 +741,7 @@ func (s *Space) Fork() (*Space, error) {
 		return true
 	})
 	if err != nil {
+		s.uncharge(promised)
 		return nil, err
 	}
 	return child, nil
@@ -710,7 +783,7 @@ func (s *Space) Check() error {
 			return bad("a chunk's gap is wrong")
 		}
 	}
-	if n != s.ix.n || total != s.total || data != s.data || locked != s.locked {
+	if n != s.ix.n || total != s.total || data != s.data || locked+s.adrift != s.locked {
 		return bad("VMAs or pages are counted wrongly")
 	}
 	return nil

@@ -6,7 +6,7 @@ import (
 )
 
 // chunkSize is how many VMAs a chunk of the index has at most.
-const chunkSize = 128
+const chunkSize = 64
 
 // chunk is a part of the index: VMAs in ascending order.
 type chunk struct {

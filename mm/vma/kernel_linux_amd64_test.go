@@ -192,8 +192,11 @@ func againstKernel(t *testing.T, file string, seed uint64) {
 			to := rng.IntN(rangeSize)
 			length := uint64(1+rng.IntN(8)) << pageShift
 			flags := RemapMayMove | RemapFixed
-			if rng.IntN(2) == 0 {
+			switch rng.IntN(3) {
+			case 0:
 				flags = 0
+			case 1:
+				flags, length = flags|RemapDontUnmap, old
 			}
 			if to+int(length>>pageShift) > rangeSize || flags == 0 && a+int(length>>pageShift) > rangeSize {
 				continue

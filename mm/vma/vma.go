@@ -28,7 +28,7 @@
 //
 // # Data
 //
-// VMAs are values in an array; an index of chunks of up to 128, with the largest
+// VMAs are values in an array; an index of chunks of up to 64, with the largest
 // gap of each, finds them by address. Addresses are bytes, offsets pages.
 //
 // Left out: huge pages of hugetlbfs, memory policies, userfaultfd, names of
@@ -240,6 +240,7 @@ type Space struct {
 	total    uint64 // pages
 	data     uint64 // pages of private writable mappings
 	locked   uint64 // pages
+	adrift   uint64 // pages of them in no locked VMA: see leave
 	future   Flags  // Locked after mlockall(MCL_FUTURE)
 	startBrk uint64
 	brk      uint64

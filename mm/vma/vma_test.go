@@ -169,6 +169,94 @@ func TestInherited(t *testing.T) {
 	require.NoError(t, child.Check())
 }
 
+// TestForkRefused: what was promised for the VMAs before the refused one is given
+// back.
+func TestForkRefused(t *testing.T) {
+	left := uint64(10)
+	s := newSpace(t, Config{
+		Charge: func(n uint64) bool {
+			if n > left {
+				return false
+			}
+			left -= n
+			return true
+		},
+		Uncharge: func(n uint64) { left += n },
+	})
+	anon(t, s, 0x10000000, 2, rw)
+	anon(t, s, 0x20000000, 4, rw)
+	_, err := s.Fork()
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, "ENOMEM", e.Errno)
+	assert.Equal(t, uint64(4), left)
+}
+
+// TestDontUnmap: the place that MREMAP_DONTUNMAP leaves is neither locked nor
+// written to.
+func TestDontUnmap(t *testing.T) {
+	const base = uint64(0x10000000)
+	for _, c := range []struct {
+		name           string
+		pages          uint64 // of 4
+		locked, counts uint64
+		written        bool
+	}{
+		{"all", 4, 4, 4, false},
+		{"a part: the lock of the rest is lost, and still counts", 2, 2, 4, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSpace(t, Config{})
+			_, err := s.Mmap(base, 4<<pageShift, rw, MapPrivate|MapAnonymous|MapFixed|MapLocked, nil, 0)
+			require.NoError(t, err)
+			to, err := s.Mremap(base, c.pages<<pageShift, c.pages<<pageShift, RemapMayMove|RemapDontUnmap, 0)
+			require.NoError(t, err)
+			old, _ := s.At(base)
+			moved, _ := s.At(to)
+			assert.Zero(t, old.Flags&Locked)
+			assert.Equal(t, c.written, old.AnonVMA != 0)
+			assert.Equal(t, Locked, moved.Flags&Locked)
+			assert.NotZero(t, moved.AnonVMA)
+			assert.Equal(t, c.locked, moved.Pages())
+			assert.Equal(t, c.counts, s.LockedPages())
+			require.NoError(t, s.Check())
+		})
+	}
+}
+
+func TestMlockall(t *testing.T) {
+	const base = uint64(0x10000000)
+	s := newSpace(t, Config{Limits: Limits{Memlock: 6 << pageShift}, Brk: 0x40000000})
+	anon(t, s, base, 2, rw)
+	anon(t, s, base+2<<pageShift, 2, ProtRead)
+	for _, flags := range []LockAll{0, 4, 1 | 8, -1} {
+		var e *Error
+		require.ErrorAs(t, s.Mlockall(flags), &e)
+		assert.Equal(t, "EINVAL", e.Errno)
+	}
+	require.NoError(t, s.Mlockall(LockCurrent))
+	assert.Equal(t, uint64(4), s.LockedPages())
+	v, _ := s.At(base)
+	assert.NotZero(t, v.AnonVMA, "it was read in")
+	anon(t, s, base+8<<pageShift, 4, rw)
+	assert.Equal(t, uint64(4), s.LockedPages(), "not what comes later")
+
+	s.Munlockall()
+	assert.Zero(t, s.LockedPages())
+	var e *Error
+	require.ErrorAs(t, s.Mlockall(LockCurrent), &e, "8 pages are mapped")
+	assert.Equal(t, "ENOMEM", e.Errno)
+	require.NoError(t, s.Mlockall(LockFuture), "asks for nothing that is mapped now")
+	assert.Equal(t, uint64(0x40002000), s.Brk(0x40002000))
+	assert.Equal(t, uint64(2), s.LockedPages())
+	v, _ = s.At(0x40000000)
+	assert.NotZero(t, v.AnonVMA, "the heap is read in")
+	_, err := s.Mmap(base+16<<pageShift, 5<<pageShift, rw, MapPrivate|MapAnonymous|MapFixed, nil, 0)
+	require.ErrorAs(t, err, &e)
+	assert.Equal(t, "EAGAIN", e.Errno)
+	require.NoError(t, s.Check())
+}
+
 // TestWhere: hints, gaps, the guard of a stack, and the bottom when the top is
 // full.
 func TestWhere(t *testing.T) {
