@@ -125,6 +125,8 @@ func (m *Machine) setQueueIdle(q *cfsQueue, idle bool) {
 const (
 	minQuota  = 1 * msec
 	maxPeriod = 1 * sec
+	// A quota has to be a bandwidth of 64 bits, of which 20 are binary places.
+	maxQuota = (1<<44 - 1) * usec
 )
 
 // SetMax writes cpu.max and cpu.max.burst, in us: the group may use quota in
@@ -134,18 +136,20 @@ func (k Kernel) SetMax(g GroupID, quota, period, burst int64) error {
 	if _, err := k.group("cpu.max", g); err != nil {
 		return err
 	}
+	// As in the kernel, what overflows in ns is taken for what is left of it.
+	quotaNS, periodNS, burstNS := uint64(quota)*usec, uint64(period)*usec, uint64(burst)*usec
 	switch {
-	case period*usec < minQuota || period*usec > maxPeriod:
+	case periodNS < minQuota || periodNS > maxPeriod:
 		return &CgroupError{File: "cpu.max", Value: period, Errno: "EINVAL", Want: "a period of 1000 to 1000000 us"}
-	case quota >= 0 && quota*usec < minQuota, quota > math.MaxInt64>>20/usec:
-		return &CgroupError{File: "cpu.max", Value: quota, Errno: "EINVAL", Want: "a quota of at least 1000 us"}
-	case burst < 0 || quota >= 0 && burst > quota:
-		return &CgroupError{File: "cpu.max.burst", Value: burst, Errno: "EINVAL", Want: "0 to the quota"}
+	case quota >= 0 && (quotaNS < minQuota || quotaNS > maxQuota):
+		return &CgroupError{File: "cpu.max", Value: quota, Errno: "EINVAL", Want: "a quota of 1000 to 17592186044415 us"}
+	case burst < 0 || burst > math.MaxUint64/usec, quota >= 0 && (burstNS > quotaNS || burstNS+quotaNS > maxQuota):
+		return &CgroupError{File: "cpu.max.burst", Value: burst, Errno: "EINVAL", Want: "0 to the quota, and both together at most 17592186044415 us"}
 	}
 	m, b := k.m, &k.m.groups[g].bw
-	b.quota, b.period, b.burst = RuntimeInf, uint64(period)*usec, uint64(burst)*usec
+	b.quota, b.period, b.burst = RuntimeInf, periodNS, burstNS
 	if quota >= 0 {
-		b.quota = uint64(quota) * usec
+		b.quota = quotaNS
 	}
 	b.refill()
 	if b.quota != RuntimeInf && !b.active {

@@ -280,11 +280,16 @@ func (k Kernel) SetDonor(t, donor TaskID) error {
 	if err != nil {
 		return err
 	}
+	if donor != NoTask {
+		if _, err := k.task("rt_mutex_setprio", donor); err != nil {
+			return err
+		}
+	}
 	prio := task.normalPrio
-	if donor >= 0 && int(donor) < len(k.m.tasks) {
+	if donor != NoTask {
 		prio = min(prio, k.m.tasks[donor].prio)
 	}
-	deadline := donor >= 0 && prio < maxDLPrio && task.normalPrio >= maxDLPrio
+	deadline := donor != NoTask && prio < maxDLPrio && task.normalPrio >= maxDLPrio
 	if prio == task.prio && !deadline && task.dl.pi < 0 {
 		return nil
 	}

@@ -185,11 +185,22 @@ func (s *Sim) Events() uint64 { return s.events }
 // Now is the simulation's time in ns.
 func (s *Sim) Now() uint64 { return s.now }
 
-// Comm is a task's name.
-func (s *Sim) Comm(t TaskID) string { return s.tasks[t].comm }
+// has says that there is such a task.
+func (s *Sim) has(t TaskID) bool { return t >= 0 && int(t) < len(s.tasks) }
 
-// Times gives a task's figures up to now.
+// Comm is a task's name; an unknown task has none.
+func (s *Sim) Comm(t TaskID) string {
+	if !s.has(t) {
+		return ""
+	}
+	return s.tasks[t].comm
+}
+
+// Times gives a task's figures up to now; those of an unknown task are 0.
 func (s *Sim) Times(t TaskID) TaskTimes {
+	if !s.has(t) {
+		return TaskTimes{}
+	}
 	x := s.tasks[t].stats
 	x.Run = s.m.ents[s.m.tasks[t].se].sumExec
 	if cpu := s.m.tasks[t].cpu; s.m.rqs[cpu].curr == t {
@@ -199,7 +210,7 @@ func (s *Sim) Times(t TaskID) TaskTimes {
 }
 
 // Exited says that a task has ended.
-func (s *Sim) Exited(t TaskID) bool { return s.tasks[t].exited }
+func (s *Sim) Exited(t TaskID) bool { return s.has(t) && s.tasks[t].exited }
 
 // IdleTime is how long a CPU was idle, in ns.
 func (s *Sim) IdleTime(cpu CPU) uint64 {

@@ -88,6 +88,27 @@ func TestWhatIf(t *testing.T) {
 	assert.Contains(t, errs, "want one --kernel")
 }
 
+// TestFilteredTrace: where a trace has only some switches of a machine, no task
+// gets time that may have been another's.
+func TestFilteredTrace(t *testing.T) {
+	const trace = "../../captures/extra/hw-x86_64-epyc-6.18-sched/trace.txt.zst"
+	const nobodys = "288 switches leave another task than the last one went to: 2000.016 ms of CPU time are nobody's"
+	for _, args := range [][]string{{"schedtop", trace}, {"sched", "--from-trace", trace}} {
+		code, out, errs := runKernsim(t, args...)
+		require.Zero(t, code, errs)
+		assert.Contains(t, out, nobodys)
+	}
+	_, out, _ := runKernsim(t, "schedtop", "--json", trace)
+	var top []topTask
+	require.NoError(t, json.Unmarshal([]byte(out), &top))
+	sum := uint64(0)
+	for _, x := range top {
+		sum += x.Run
+	}
+	// The CPU was never seen idle; the trace has 4042.862 ms.
+	assert.Equal(t, uint64(4_042_862_000), sum+2_000_016_000)
+}
+
 // traceDir puts a trace into a folder of its own.
 func traceDir(t *testing.T, file string) string {
 	t.Helper()

@@ -70,12 +70,22 @@ type topTask struct {
 	lastCPUSeen bool
 }
 
+// topCPU is what a CPU's last switch went to; nil is the idle task.
+type topCPU struct {
+	task  *topTask
+	since uint64
+}
+
 // schedtop collects the figures of a trace.
 type schedtop struct {
 	tasks       map[string]*topTask
-	cpus        map[int32]string // what runs there
+	cpus        map[int32]topCPU
 	first, last uint64
 	switches    int
+	// gaps counts the switches from another task than the CPU's last switch
+	// went to, unknown is the time that they tell nothing about.
+	gaps    int
+	unknown uint64
 }
 
 func readSchedtop(path string) (*schedtop, error) {
@@ -84,7 +94,7 @@ func readSchedtop(path string) (*schedtop, error) {
 		return nil, err
 	}
 	defer done()
-	top := &schedtop{tasks: map[string]*topTask{}, cpus: map[int32]string{}}
+	top := &schedtop{tasks: map[string]*topTask{}, cpus: map[int32]topCPU{}}
 	var ev trace.Event
 	for {
 		if err := r.Read(&ev); errors.Is(err, io.EOF) {
@@ -133,9 +143,28 @@ func (s *schedtop) event(ev *trace.Event) {
 func (s *schedtop) switched(ev *trace.Event) {
 	s.switches++
 	w := &ev.Switch
+	var prev *topTask
 	if w.PrevPID != 0 || w.PrevLabel != "" {
-		t := s.task(w.PrevLabel, w.PrevPID, w.PrevComm)
-		if t.running {
+		prev = s.task(w.PrevLabel, w.PrevPID, w.PrevComm)
+	}
+	cpu, seen := s.cpus[ev.CPU]
+	gap := seen && cpu.task != prev
+	if gap {
+		s.gaps++
+		s.unknown += ev.Time - min(cpu.since, ev.Time)
+		if t := cpu.task; t != nil && t.lastCPU == ev.CPU {
+			t.running = false
+		}
+	}
+	if t := prev; t != nil {
+		switch {
+		case gap:
+			t.waiting = false // it has run since, from when is not known
+		case !seen && !t.lastCPUSeen:
+			// It has run since before the trace.
+			t.Run += ev.Time - min(s.first, ev.Time)
+			t.lastCPU, t.lastCPUSeen = ev.CPU, true
+		case t.running:
 			t.Run += ev.Time - min(t.since, ev.Time)
 		}
 		t.running, t.Prio = false, w.PrevPrio
@@ -144,9 +173,11 @@ func (s *schedtop) switched(ev *trace.Event) {
 		}
 	}
 	if w.NextPID == 0 && w.NextLabel == "" {
+		s.cpus[ev.CPU] = topCPU{since: ev.Time}
 		return
 	}
 	t := s.task(w.NextLabel, w.NextPID, w.NextComm)
+	s.cpus[ev.CPU] = topCPU{t, ev.Time}
 	t.Switches++
 	t.Prio, t.running, t.since = w.NextPrio, true, ev.Time
 	if t.lastCPUSeen && t.lastCPU != ev.CPU {
@@ -201,5 +232,8 @@ func (s *schedtop) print(w io.Writer, asJSON bool, limit int) error {
 	}
 	t.Render()
 	_, err := fmt.Fprintf(w, "\n%d tasks, %d switches in %s ms\n", len(rows), s.switches, milli(s.last-s.first))
+	if s.gaps > 0 && err == nil {
+		_, err = fmt.Fprintf(w, "%d switches leave another task than the last one went to: %s ms of CPU time are nobody's\n", s.gaps, milli(s.unknown))
+	}
 	return err
 }

@@ -83,6 +83,9 @@ func runWhatIf(cmd *cobra.Command, f *schedFlags, path string) error {
 	if w.Lost > 0 {
 		fmt.Fprintf(out, "the trace lost events in %d places: what happened there is not known\n", w.Lost)
 	}
+	if w.Gaps > 0 {
+		fmt.Fprintf(out, "%d switches leave another task than the last one went to: %s ms of CPU time are nobody's\n", w.Gaps, milli(w.Unknown))
+	}
 	if w.Deadline > 0 {
 		fmt.Fprintf(out, "%d deadline tasks run as SCHED_FIFO: the trace does not tell their reservations\n", w.Deadline)
 	}

@@ -27,7 +27,10 @@
 // them). Affinity is known only of kernel threads that are named for their CPU
 // ("ksoftirqd/1"). The CPU time of interrupts is in the task that they
 // interrupted. Cgroups are not in the trace: all tasks are in the root group.
-// What went on before a task is first seen is left out.
+// What went on before a task is first seen is left out. Where a switch leaves
+// another task than the last one went to (the trace was filtered, or lost events),
+// nobody gets the time in between ([Workload.Unknown]): the one task counts as
+// asleep from then on until it is seen again, the other one's turn as without time.
 package recorded
 
 import (
@@ -65,6 +68,10 @@ type Workload struct {
 	// Deadline counts the tasks of SCHED_DEADLINE, Lost the places where the
 	// trace lost events.
 	Deadline, Lost int
+	// Gaps counts the switches from another task than the CPU's last switch
+	// went to; Unknown is the CPU time, in ns, of which they do not tell whose it was.
+	Gaps    int
+	Unknown uint64
 }
 
 // ErrNoSwitch says that a trace has no sched_switch event.
@@ -96,12 +103,18 @@ type key struct {
 // task is a task while the trace is read.
 type task struct {
 	running, asleep, ended bool
-	cpu                    int32
-	since                  uint64 // running: up to where the CPU time is counted
+	cpu                    int32  // running: where
 	carry                  uint64 // CPU time that no step has yet
 	slept                  uint64 // when it went to sleep
 	ready                  bool   // woken at woken, and has not run since
 	woken                  uint64
+}
+
+// running is what a CPU's last switch went to. The task may have been seen on
+// another CPU since, if the trace has gaps.
+type running struct {
+	task  int    // -1: the idle task
+	since uint64 // up to where the CPU's time is counted
 }
 
 // Builder collects the workload of a trace, event by event.
@@ -109,7 +122,7 @@ type Builder struct {
 	w           Workload
 	index       map[key]int
 	tasks       []task
-	cpus        map[int32]int // which task runs where
+	cpus        map[int32]running
 	first, last uint64
 	any         bool
 	switches    int
@@ -117,7 +130,7 @@ type Builder struct {
 
 // NewBuilder starts an empty workload.
 func NewBuilder() *Builder {
-	return &Builder{index: map[key]int{}, cpus: map[int32]int{}}
+	return &Builder{index: map[key]int{}, cpus: map[int32]running{}}
 }
 
 // Read makes the workload of a whole trace. Errors are the reader's,
@@ -194,11 +207,20 @@ func (b *Builder) find(ev *trace.Event, label string, pid int32, comm string, pr
 // account counts a running task's CPU time up to now.
 func (b *Builder) account(i int, now uint64) {
 	t := &b.tasks[i]
-	if t.running && now > t.since {
-		t.carry += now - t.since
-		b.w.Tasks[i].Run += now - t.since
-		t.since = now
+	if !t.running {
+		return
 	}
+	if r := b.cpus[t.cpu]; now > r.since {
+		t.carry += now - r.since
+		b.w.Tasks[i].Run += now - r.since
+		r.since = now
+		b.cpus[t.cpu] = r
+	}
+}
+
+// there says whether what a CPU's last switch went to is still there.
+func (b *Builder) there(cpu int32, r running) bool {
+	return r.task >= 0 && b.tasks[r.task].running && b.tasks[r.task].cpu == cpu
 }
 
 func (b *Builder) step(i int, s sched.Step) {
@@ -220,12 +242,27 @@ func (b *Builder) switched(ev *trace.Event) error {
 	if err != nil {
 		return err
 	}
+	last, seen := b.cpus[ev.CPU]
+	gap := seen && (last.task != prev || prev >= 0 && !b.there(ev.CPU, last))
+	switch {
+	case gap:
+		b.gap(ev, last)
+	case !seen && prev >= 0 && fresh:
+		// It has run since before the trace.
+		b.tasks[prev].running, b.tasks[prev].cpu = true, ev.CPU
+		b.cpus[ev.CPU] = running{prev, b.first}
+		b.w.Specs[prev].Start = 0
+	case !seen && prev >= 0:
+		gap = true
+		b.gap(ev, running{-1, b.first})
+	}
 	if prev >= 0 {
 		t := &b.tasks[prev]
-		if fresh {
-			// It has run since before the trace.
-			t.running, t.since = true, b.first
-			b.w.Specs[prev].Start = 0
+		if gap {
+			if t.asleep {
+				b.sleep(prev, ev.Time)
+			}
+			t.ready, t.running = false, false // what it did on another CPU is not known either
 		}
 		b.account(prev, ev.Time)
 		t.running = false
@@ -244,11 +281,10 @@ func (b *Builder) switched(ev *trace.Event) error {
 	if err != nil {
 		return err
 	}
+	b.cpus[ev.CPU] = running{next, ev.Time}
 	if next < 0 {
-		delete(b.cpus, ev.CPU)
 		return nil
 	}
-	b.cpus[ev.CPU] = next
 	t := &b.tasks[next]
 	if t.asleep { // what woke it was not recorded
 		b.sleep(next, ev.Time)
@@ -257,8 +293,19 @@ func (b *Builder) switched(ev *trace.Event) error {
 	if t.ready {
 		b.w.Tasks[next].Latencies = append(b.w.Tasks[next].Latencies, ev.Time-min(t.woken, ev.Time))
 	}
-	t.running, t.ready, t.cpu, t.since = true, false, ev.CPU, ev.Time
+	t.running, t.ready, t.cpu = true, false, ev.CPU
 	return nil
+}
+
+// gap says that a CPU's switch leaves another task than the last one went to.
+func (b *Builder) gap(ev *trace.Event, last running) {
+	b.w.Gaps++
+	b.w.Unknown += ev.Time - min(last.since, ev.Time)
+	if b.there(ev.CPU, last) {
+		b.compute(last.task)
+		t := &b.tasks[last.task]
+		t.running, t.asleep, t.slept = false, true, ev.Time
+	}
 }
 
 // sleep ends a sleep that nobody of the trace ended.
@@ -271,8 +318,9 @@ func (b *Builder) sleep(i int, now uint64) {
 // waker gives the task that runs an event's code, -1 if an interrupt or the idle
 // task does, or if nothing tells.
 func (b *Builder) waker(ev *trace.Event) int {
-	i, ok := b.cpus[ev.CPU]
-	if !ok || ev.PID == 0 || ev.Flags.Len() == 0 || ev.Flags.InInterrupt() || ev.PID > 0 && b.w.Tasks[i].Label == "" && b.w.Tasks[i].PID != ev.PID {
+	r, ok := b.cpus[ev.CPU]
+	i := r.task
+	if !ok || i < 0 || ev.PID == 0 || ev.Flags.Len() == 0 || ev.Flags.InInterrupt() || ev.PID > 0 && b.w.Tasks[i].Label == "" && b.w.Tasks[i].PID != ev.PID {
 		return -1
 	}
 	return i
@@ -314,6 +362,11 @@ func (b *Builder) Workload() (*Workload, error) {
 		return nil, fmt.Errorf("recorded: %w", ErrNoSwitch)
 	}
 	b.w.Duration = b.last - b.first
+	for cpu := range int32(b.w.CPUs) {
+		if r, ok := b.cpus[cpu]; ok && r.task >= 0 && !b.there(cpu, r) {
+			b.w.Unknown += b.last - min(r.since, b.last)
+		}
+	}
 	for i := range b.tasks {
 		// Whoever runs, waits or sleeps at the end does so a little longer.
 		b.account(i, b.last)

@@ -116,6 +116,82 @@ func TestRead(t *testing.T) {
 	assert.Equal(t, 2, w.Tasks[0].Preempted)
 }
 
+// TestGaps leaves switches out of a trace without idle time: whatever is missing,
+// all time is a task's or nobody's.
+func TestGaps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cpus := rapid.IntRange(1, 3).Draw(t, "cpus")
+		var specs []sched.TaskSpec
+		for cpu := range cpus {
+			specs = append(specs, sched.TaskSpec{Comm: fmt.Sprint("hog", cpu), CPUs: sched.MaskOf(sched.CPU(cpu)), Program: sched.Loop(sched.Compute(ms))})
+		}
+		specs = append(specs,
+			sched.TaskSpec{Comm: "ping", Program: sched.Loop(sched.Random(ms/10, ms), sched.Send(0), sched.Random(ms/10, ms), sched.Receive(1))},
+			sched.TaskSpec{Comm: "pong", Program: sched.Loop(sched.Receive(0), sched.Random(ms/10, ms), sched.Send(1))})
+		for i := range rapid.IntRange(1, 5).Draw(t, "sleepers") {
+			specs = append(specs, sched.TaskSpec{Comm: fmt.Sprint("t", i), Program: sched.Loop(
+				sched.Random(ms/10, 3*ms), sched.Sleep(rapid.Int64Range(1, 20).Draw(t, "sleep")*ms))})
+		}
+		s, err := sched.NewSim(sched.SimConfig{Config: sched.Config{CPUs: cpus, Profile: sched.Linux6_1}, Seed: rapid.Uint64().Draw(t, "seed"), Specs: specs})
+		require.NoError(t, err)
+		_, err = s.SpawnAll()
+		require.NoError(t, err)
+		drop := rapid.SliceOfN(rapid.Bool(), 64, 64).Draw(t, "drop")
+		b := recorded.NewBuilder()
+		switches, dropped := 0, 0
+		s.TraceEvents(func(e *trace.Event) error {
+			if e.Kind == trace.KindSchedSwitch {
+				switches++
+				// The first ones are the CPUs' starts.
+				if switches > cpus && drop[switches%len(drop)] {
+					dropped++
+					return nil
+				}
+			}
+			return b.Add(e)
+		}, nil)
+		require.NoError(t, s.Run(200_000_000))
+		w, err := b.Workload()
+		require.NoError(t, err)
+		if dropped == 0 {
+			require.Zero(t, w.Gaps)
+			require.Zero(t, w.Unknown)
+		}
+		require.LessOrEqual(t, w.Gaps, dropped)
+		sum := w.Unknown
+		for i := range w.Tasks {
+			sum += w.Tasks[i].Run
+		}
+		require.Equal(t, uint64(cpus)*w.Duration, sum)
+		// It can be run.
+		cfg := sched.SimConfig{Config: sched.Config{Profile: sched.Linux6_12}}
+		w.Config(&cfg)
+		again, err := sched.NewSim(cfg)
+		require.NoError(t, err)
+		require.NoError(t, w.Spawn(again))
+		require.NoError(t, again.Run(w.Duration))
+	})
+}
+
+// TestFilteredTrace is a trace in which what happened between 2 and 5 ms is missing.
+func TestFilteredTrace(t *testing.T) {
+	const text = `  a-1 [000] d..2.  1.000000: sched_switch: prev_comm=a prev_pid=1 prev_prio=120 prev_state=S ==> next_comm=b next_pid=2 next_prio=120
+  b-2 [000] d..2.  1.001000: sched_switch: prev_comm=b prev_pid=2 prev_prio=120 prev_state=R ==> next_comm=a next_pid=1 next_prio=120
+  a-1 [000] d.h2.  1.002000: sched_waking: comm=b pid=2 prio=120 target_cpu=000
+  c-3 [000] d..2.  1.005000: sched_switch: prev_comm=c prev_pid=3 prev_prio=120 prev_state=S ==> next_comm=a next_pid=1 next_prio=120
+  a-1 [000] d..2.  1.006000: sched_switch: prev_comm=a prev_pid=1 prev_prio=120 prev_state=S ==> next_comm=b next_pid=2 next_prio=120
+`
+	r, err := trace.NewReader(strings.NewReader(text), "trace.txt")
+	require.NoError(t, err)
+	w, err := recorded.Read(r)
+	require.NoError(t, err)
+	assert.Equal(t, 1, w.Gaps)
+	assert.Equal(t, uint64(4*ms), w.Unknown)
+	require.Len(t, w.Tasks, 3)
+	assert.Equal(t, []uint64{ms2ns(1), ms2ns(1), 0}, []uint64{w.Tasks[0].Run, w.Tasks[1].Run, w.Tasks[2].Run})
+	assert.Equal(t, uint64(5*ms), w.Specs[2].Start, "c is not there before it is seen")
+}
+
 func ms2ns(n uint64) uint64 { return n * uint64(ms) }
 
 func TestNothingToRead(t *testing.T) {
