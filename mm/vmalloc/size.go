@@ -1,11 +1,22 @@
 // Package vmalloc says how the vmalloc family serves a request: how many pages
-// it maps, and when kvmalloc takes them instead of contiguous ones.
+// it maps, when kvmalloc takes them instead of contiguous ones ([PlanOf]), and
+// where they are mapped ([Space]). It mirrors mm/vmalloc.c of Linux 6.1 and reads
+// and writes /proc/vmallocinfo.
 //
 //   - vmalloc maps as many pages as the size has, rounded up, one by one.
 //   - kvmalloc asks kmalloc first, whose largest size is 4 MiB, and vmalloc where
 //     that cannot serve. Then it may map large pages: a size of at least one is rounded
 //     up to whole ones (2 MiB on x86_64).
 //   - A size of 0 is refused by vmalloc; kvmalloc gives kmalloc's ZERO_SIZE_PTR.
+//   - An area has a guard page behind it. It lies at the lowest place that fits;
+//     with an alignment beyond a page, in the lowest hole that fits wherever it begins.
+//   - What is freed gives its pages back at once, its place only when freed areas
+//     are purged: when they come to more than 32 MiB for each bit of the number of
+//     CPUs, or nothing else is left (lazy_max_pages, purge_vmap_area_lazy).
+//
+// Left out: the cache of two thread stacks that each CPU has, blocks of
+// vm_map_ram, holes that fit only by luck of their
+// alignment (the kernel takes one if its tree leads past it).
 package vmalloc
 
 import "fmt"
