@@ -73,11 +73,10 @@ func hasSizes(c Capture) bool {
 
 // Sizes judges every row of a folder's tables of sizes.
 func Sizes(ctx context.Context, c Capture, o Options) (*Result, error) {
-	meta, err := c.Meta()
+	res, err := newResult(c, "ksize")
 	if err != nil {
 		return nil, err
 	}
-	res := &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "ksize"}
 	tables, wastes := sizeFiles(c)
 	for i, name := range append(tables, wastes...) {
 		if err := ctx.Err(); err != nil {

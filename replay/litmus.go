@@ -1,69 +1,15 @@
 package replay
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
-	"io/fs"
-	"strings"
 
 	"github.com/kernsim/kernsim/sync/lkmm"
 )
 
 // litmusFiles are the files of a folder that hold litmus tests: JSON whose
 // records have threads and a quantifier.
-func litmusFiles(c Capture) []string {
-	entries, err := fs.ReadDir(c.FS, ".")
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		name, isJSON := strings.CutSuffix(stored(e.Name()), ".json")
-		if !isJSON || e.IsDir() || name == "meta" || name == "limits" {
-			continue
-		}
-		if head := c.head(name+".json", 1<<16); bytes.Contains(head, []byte(`"threads"`)) && bytes.Contains(head, []byte(`"quantifier"`)) {
-			out = append(out, name+".json")
-		}
-	}
-	return out
-}
-
-// stored is a file's name without the ending of its compression.
-func stored(name string) string {
-	return strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
-}
-
-// head reads the beginning of a file, decompressed.
-func (c Capture) head(name string, n int64) []byte {
-	r, err := c.plain(name)
-	if err != nil {
-		return nil
-	}
-	defer r.Close()
-	text, _ := io.ReadAll(io.LimitReader(r, n))
-	return text
-}
-
-// plain opens a file and undoes any compression.
-func (c Capture) plain(name string) (io.ReadCloser, error) {
-	r, full, err := c.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	if !strings.HasSuffix(full, ".gz") {
-		return r, nil
-	}
-	z, err := gzip.NewReader(r)
-	if err != nil {
-		r.Close()
-		return nil, fmt.Errorf("replay: %s: %w", full, err)
-	}
-	return readCloser{z, r.Close}, nil
-}
+func litmusFiles(c Capture) []string { return jsonFiles(c, "threads", "quantifier") }
 
 func hasLitmus(c Capture) bool { return len(litmusFiles(c)) > 0 }
 
@@ -71,30 +17,16 @@ func hasLitmus(c Capture) bool { return len(litmusFiles(c)) > 0 }
 // compares with the verdict that its authors state. Tests whose authors had not
 // decided ("Maybe") are left out and noted.
 func Litmus(ctx context.Context, c Capture, o Options) (*Result, error) {
-	meta, err := c.Meta()
+	res, err := newResult(c, "litmus")
 	if err != nil {
 		return nil, err
 	}
-	res := &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: first(meta.Machine, "none: verdicts stated by the tests' authors"), Model: "litmus"}
-	files := litmusFiles(c)
-	for i, name := range files {
-		if err := litmusFile(ctx, c, name, res); err != nil {
-			return nil, err
-		}
-		if o.Progress != nil {
-			o.Progress(float64(i+1) / float64(len(files)))
-		}
-	}
-	return res, nil
+	res.Machine = first(res.Machine, "none: verdicts stated by the tests' authors")
+	return res, eachFile(ctx, c, o, litmusFiles(c), func(f source) error { return litmusFile(ctx, f, res) })
 }
 
-func litmusFile(ctx context.Context, c Capture, name string, res *Result) error {
-	r, err := c.plain(name)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	cases, err := lkmm.ReadCases(c.Name+"/"+name, r)
+func litmusFile(ctx context.Context, f source, res *Result) error {
+	cases, err := lkmm.ReadCases(f.full, f)
 	if err != nil {
 		return err
 	}

@@ -19,30 +19,24 @@ func hasLocks(c Capture) bool { return len(lockFiles(c)) > 0 }
 // two workers come back from their commands where that is decided by two CPUs and
 // not by the locks, and that a worker which has its lock was not back yet when the
 // state was read.
-func Locks(ctx context.Context, c Capture, _ Options) (*Result, error) {
-	meta, err := c.Meta()
+func Locks(ctx context.Context, c Capture, o Options) (*Result, error) {
+	res, err := newResult(c, "locks")
 	if err != nil {
 		return nil, err
 	}
-	res := &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "locks"}
-	for _, name := range lockFiles(c) {
-		r, err := c.plain(name)
+	return res, eachFile(ctx, c, o, lockFiles(c), func(f source) error {
+		scenarios, err := lock.ReadScenarios(f.full, f)
 		if err != nil {
-			return nil, err
-		}
-		scenarios, err := lock.ReadScenarios(c.Name+"/"+name, r)
-		r.Close()
-		if err != nil {
-			return nil, err
+			return err
 		}
 		for i := range scenarios {
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return ctx.Err()
 			}
 			lockScenario(&scenarios[i], res)
 		}
-	}
-	return res, nil
+		return nil
+	})
 }
 
 // lockScenario repeats an experiment. After a difference the rest of it can not be

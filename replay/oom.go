@@ -1,13 +1,11 @@
 package replay
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
-	"path"
+	"slices"
 	"strings"
 
 	"github.com/kernsim/kernsim/mm/oom"
@@ -15,21 +13,8 @@ import (
 
 // oomLogs are the files of a folder that hold the OOM killer's reports.
 func oomLogs(c Capture) []string {
-	entries, err := fs.ReadDir(c.FS, ".")
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		name := stored(e.Name())
-		if e.IsDir() || !strings.HasSuffix(name, ".txt") || strings.HasSuffix(name, "trace.txt") {
-			continue
-		}
-		if bytes.Contains(c.head(name, maxOOMLog), []byte(" invoked oom-killer:")) {
-			out = append(out, name)
-		}
-	}
-	return out
+	logs := c.filesLike("", ".txt", maxOOMLog, containing(" invoked oom-killer:"))
+	return slices.DeleteFunc(logs, func(name string) bool { return strings.HasSuffix(name, "trace.txt") })
 }
 
 // maxOOMLog bounds a log, in bytes.
@@ -46,51 +31,33 @@ func hasOOM(c Capture) bool { return len(oomLogs(c)) > 0 }
 // /proc/PID/oom_score. Lists are reports,
 // whose lines that the OOM killer prints have to be the same.
 func OOM(ctx context.Context, c Capture, o Options) (*Result, error) {
-	meta, err := c.Meta()
+	res, err := newResult(c, "oom")
 	if err != nil {
 		return nil, err
 	}
-	res := &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "oom"}
-	files := oomLogs(c)
-	for i, name := range files {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if err := oomLog(c, name, res); err != nil {
-			return nil, err
-		}
-		if o.Progress != nil {
-			o.Progress(float64(i+1) / float64(len(files)))
-		}
-	}
-	return res, nil
+	return res, eachFile(ctx, c, o, oomLogs(c), func(f source) error { return oomLog(c, f, res) })
 }
 
-func oomLog(c Capture, name string, res *Result) error {
-	r, err := c.plain(name)
+func oomLog(c Capture, f source, res *Result) error {
+	reports, err := oom.ParseLog(f.full, io.LimitReader(f, maxOOMLog))
 	if err != nil {
 		return err
 	}
-	defer r.Close()
-	reports, err := oom.ParseLog(path.Join(c.Name, name), io.LimitReader(r, maxOOMLog))
+	want, err := oomPoints(c, f.name)
 	if err != nil {
 		return err
 	}
-	want, err := oomPoints(c, name)
-	if err != nil {
-		return err
-	}
-	l := oomReplay{res: res, name: name, want: want}
+	l := oomReplay{res: res, name: f.name, want: want}
 	for i := range reports {
 		l.report(&reports[i])
 	}
 	for i := l.event; i < len(want); i++ {
 		if len(want[i].Tasks) > 0 {
 			res.Requests++
-			res.differ(0, fmt.Sprintf("%s: event %d of the JSON file is not in the log", name, i+1))
+			res.differ(0, fmt.Sprintf("%s: event %d of the JSON file is not in the log", f.name, i+1))
 		}
 	}
-	return oomScores(c, name, res)
+	return oomScores(c, f.name, res)
 }
 
 // oomEvent is a shortage as the JSON beside a log tells it.

@@ -5,31 +5,16 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
-	"path"
-	"strings"
 
 	"github.com/kernsim/kernsim/mm/overcommit"
 )
 
 // overcommitTables are the files of a folder that hold requests for memory.
 func overcommitTables(c Capture) []string {
-	entries, err := fs.ReadDir(c.FS, ".")
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		name := stored(e.Name())
-		if e.IsDir() || !strings.HasSuffix(name, ".tsv") {
-			continue
-		}
-		head, _, _ := bytes.Cut(c.head(name, 1<<12), []byte("\n"))
-		if bytes.Contains(head, []byte("request_bytes")) && bytes.HasPrefix(head, []byte("mode\t")) {
-			out = append(out, name)
-		}
-	}
-	return out
+	return c.filesLike("", ".tsv", 1<<12, func(head []byte) bool {
+		head, _, _ = bytes.Cut(head, []byte("\n"))
+		return bytes.HasPrefix(head, []byte("mode\t")) && bytes.Contains(head, []byte("request_bytes"))
+	})
 }
 
 func hasOvercommit(c Capture) bool { return len(overcommitTables(c)) > 0 }
@@ -39,33 +24,15 @@ func hasOvercommit(c Capture) bool { return len(overcommitTables(c)) > 0 }
 // Requests are verdicts with their errno. Events are figures: Committed_AS after,
 // and CommitLimit.
 func Overcommit(ctx context.Context, c Capture, o Options) (*Result, error) {
-	meta, err := c.Meta()
+	res, err := newResult(c, "overcommit")
 	if err != nil {
 		return nil, err
 	}
-	res := &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "overcommit"}
-	files := overcommitTables(c)
-	for i, name := range files {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if err := overcommitTable(c, name, res); err != nil {
-			return nil, err
-		}
-		if o.Progress != nil {
-			o.Progress(float64(i+1) / float64(len(files)))
-		}
-	}
-	return res, nil
+	return res, eachFile(ctx, c, o, overcommitTables(c), func(f source) error { return overcommitTable(f, res) })
 }
 
-func overcommitTable(c Capture, name string, res *Result) error {
-	r, err := c.plain(name)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	rows, err := overcommit.ReadTable(path.Join(c.Name, name), io.LimitReader(r, maxOOMLog))
+func overcommitTable(f source, res *Result) error {
+	rows, err := overcommit.ReadTable(f.full, io.LimitReader(f, maxOOMLog))
 	if err != nil {
 		return err
 	}
@@ -77,9 +44,9 @@ func overcommitTable(c Capture, name string, res *Result) error {
 		}
 		got, err := row.Answer()
 		if err != nil {
-			return fmt.Errorf("replay: %s/%s:%d: %w", c.Name, name, row.Line, err)
+			return fmt.Errorf("replay: %s:%d: %w", f.full, row.Line, err)
 		}
-		compareAnswer(res, name, row, got)
+		compareAnswer(res, f.name, row, got)
 	}
 	return nil
 }

@@ -1,13 +1,10 @@
 package replay
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/kernsim/kernsim/sync/percpu"
 )
@@ -18,21 +15,7 @@ const percpuStats = "percpu_stats.txt"
 
 // percpuFiles are the files of a folder that hold traces of percpu:* events.
 func percpuFiles(c Capture) []string {
-	entries, err := fs.ReadDir(c.FS, ".")
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		name := stored(e.Name())
-		if e.IsDir() || !strings.HasPrefix(name, "trace") || !strings.HasSuffix(name, ".txt") {
-			continue
-		}
-		if bytes.Contains(c.head(name, 1<<16), []byte(": percpu_alloc_percpu: ")) {
-			out = append(out, name)
-		}
-	}
-	return out
+	return c.filesLike("trace", ".txt", 1<<16, containing(": percpu_alloc_percpu: "))
 }
 
 func hasPerCPU(c Capture) bool {
@@ -42,12 +25,11 @@ func hasPerCPU(c Capture) bool {
 // PerCPU replays the kernel's allocations of per-CPU variables: which chunk, and where
 // in it. Chunks are known from the moment that the trace creates them. At the end of
 // "trace.txt" their figures have to be those of percpu_stats, line by line.
-func PerCPU(_ context.Context, c Capture, _ Options) (*Result, error) {
-	meta, err := c.Meta()
+func PerCPU(ctx context.Context, c Capture, o Options) (*Result, error) {
+	res, err := newResult(c, "percpu")
 	if err != nil {
 		return nil, err
 	}
-	res := &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "percpu"}
 	r, err := c.plain(percpuStats)
 	if err != nil {
 		return nil, err
@@ -58,10 +40,10 @@ func PerCPU(_ context.Context, c Capture, _ Options) (*Result, error) {
 		return nil, err
 	}
 	want, unit := percpu.ChunkTexts(string(text))
-	for _, name := range percpuFiles(c) {
-		t, err := trackPerCPU(c, name, unit)
+	return res, eachFile(ctx, c, o, percpuFiles(c), func(f source) error {
+		t, err := trackPerCPU(c, f, unit)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		res.Requests += t.Placed
 		res.Exact += t.Same
@@ -73,30 +55,25 @@ func PerCPU(_ context.Context, c Capture, _ Options) (*Result, error) {
 		}
 		addCount(&res.Notes, "events about chunks that are older than the trace", t.Unknown)
 		if t.First != "" {
-			res.differ(0, name+" "+t.First)
+			res.differ(0, f.name+" "+t.First)
 		}
-		if name == "trace.txt" {
+		if f.name == "trace.txt" {
 			comparePerCPU(res, t, want)
 		}
-	}
-	return res, nil
+		return nil
+	})
 }
 
-func trackPerCPU(c Capture, name string, unit int) (*percpu.Tracker, error) {
+func trackPerCPU(c Capture, f source, unit int) (*percpu.Tracker, error) {
 	t, err := percpu.NewTracker(unit)
 	if err != nil {
 		return nil, fmt.Errorf("%s/%s: %w", c.Name, percpuStats, err)
 	}
-	r, err := c.plain(name)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	if err := percpu.ReadTrace(c.Name+"/"+name, r, t.Event); err != nil {
+	if err := percpu.ReadTrace(f.full, f, t.Event); err != nil {
 		return nil, err
 	}
 	if err := t.Flush(); err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", c.Name, name, err)
+		return nil, fmt.Errorf("%s: %w", f.full, err)
 	}
 	return t, t.Check()
 }

@@ -16,18 +16,9 @@ import (
 // tableFiles are the files of a folder that hold truth tables of atomic integers
 // or reference counts.
 func tableFiles(c Capture) []string {
-	entries, err := fs.ReadDir(c.FS, ".")
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, e := range entries {
-		name := stored(e.Name())
-		if strings.HasSuffix(name, ".tsv") && bytes.HasPrefix(c.head(name, 64), []byte("op\tinit\targ\tret\tvalue")) {
-			out = append(out, name)
-		}
-	}
-	return out
+	return c.filesLike("", ".tsv", 64, func(head []byte) bool {
+		return bytes.HasPrefix(head, []byte("op\tinit\targ\tret\tvalue"))
+	})
 }
 
 func hasReports(c Capture) bool { return len(tableFiles(c)) > 0 }
@@ -36,30 +27,28 @@ func hasReports(c Capture) bool { return len(tableFiles(c)) > 0 }
 // answer, value left, warning. Of the lock validator's reports in folders below it
 // finds the cycles and uses again from the dependencies that they describe; the
 // console's other reports about synchronization it prints again, line by line.
-func Reports(_ context.Context, c Capture, _ Options) (*Result, error) {
-	meta, err := c.Meta()
+func Reports(ctx context.Context, c Capture, o Options) (*Result, error) {
+	res, err := newResult(c, "reports")
 	if err != nil {
 		return nil, err
 	}
-	res := &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "reports"}
-	for _, name := range tableFiles(c) {
-		r, err := c.plain(name)
+	err = eachFile(ctx, c, o, tableFiles(c), func(f source) error {
+		rows, counts, err := refs.ReadTable(f.full, f)
 		if err != nil {
-			return nil, err
-		}
-		rows, counts, err := refs.ReadTable(c.Name+"/"+name, r)
-		r.Close()
-		if err != nil {
-			return nil, err
+			return err
 		}
 		for i := range rows {
 			res.Requests++
 			if d := rows[i].Differences(counts); d != "" {
-				res.differ(0, fmt.Sprintf("%s line %d: %s", name, rows[i].Line, d))
+				res.differ(0, fmt.Sprintf("%s line %d: %s", f.name, rows[i].Line, d))
 				continue
 			}
 			res.Exact++
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return res, splats(c, res)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 
 	"github.com/kernsim/kernsim/sched"
@@ -26,55 +25,29 @@ import (
 
 // switchFiles are the files of a folder that hold scheduler events.
 func switchFiles(c Capture) []string {
-	entries, err := fs.ReadDir(c.FS, ".")
-	if err != nil || c.Has("tunables/debug_sched.txt") || c.Has("before.ksnap") {
+	if c.Has("tunables/debug_sched.txt") || c.Has("before.ksnap") {
 		return nil
 	}
-	var out []string
-	for _, e := range entries {
-		name := stored(e.Name())
-		if e.IsDir() || !strings.HasSuffix(name, ".txt") {
-			continue
-		}
-		if head := c.head(name, 1<<16); bytes.Contains(head, []byte("sched_switch:")) {
-			out = append(out, name)
-		}
-	}
-	return out
+	return c.filesLike("", ".txt", 1<<16, containing("sched_switch:"))
 }
 
 func hasSwitches(c Capture) bool { return len(switchFiles(c)) > 0 }
 
 // Switches checks the rules of all schedulers on the traces of a folder.
 func Switches(ctx context.Context, c Capture, o Options) (*Result, error) {
-	meta, err := c.Meta()
+	res, err := newResult(c, "switches")
 	if err != nil {
 		return nil, err
 	}
-	res := &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "switches"}
-	files := switchFiles(c)
-	for i, name := range files {
-		if err := switchFile(ctx, c, name, res); err != nil {
-			return nil, err
-		}
-		if o.Progress != nil {
-			o.Progress(float64(i+1) / float64(len(files)))
-		}
-	}
-	return res, nil
+	return res, eachFile(ctx, c, o, switchFiles(c), func(f source) error { return switchFile(ctx, f, res) })
 }
 
-func switchFile(ctx context.Context, c Capture, name string, res *Result) error {
-	f, full, err := c.Open(name)
+func switchFile(ctx context.Context, f source, res *Result) error {
+	r, err := trace.NewReader(f, f.full)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	r, err := trace.NewReader(f, full)
-	if err != nil {
-		return err
-	}
-	s := switches{res: res, file: name, cpus: map[int32]*switchCPU{}, tasks: map[string]*switchTask{}}
+	s := switches{res: res, file: f.name, cpus: map[int32]*switchCPU{}, tasks: map[string]*switchTask{}}
 	var ev trace.Event
 	for n := 0; ; n++ {
 		if n%progressEvery == 0 && ctx.Err() != nil {
