@@ -42,8 +42,9 @@ func (w *ObjectWorkload) Requests() int {
 	return n
 }
 
-// ErrNoObjects says that a capture has no events about objects.
-var ErrNoObjects = errors.New("bench: no kmalloc or kmem_cache_alloc event")
+// ErrNoObjects says that a trace asks for no object: no kmalloc or
+// kmem_cache_alloc event, no malloc.
+var ErrNoObjects = errors.New("no request for an object")
 
 // maxObjectCPUs bounds the CPUs of a workload.
 const maxObjectCPUs = 1024
@@ -98,6 +99,25 @@ func ObjectsFromTrace(r *trace.Reader) (*ObjectWorkload, error) {
 			b.free(ev.Object.Ptr, int(ev.CPU))
 		}
 	}
+}
+
+// ObjectsFromMallocTrace makes a workload of a malloc trace, on one CPU. A realloc
+// is a free and a new object, a request of no bytes one of 1; objects that were not
+// asked for are not given back. The error is [ErrNoObjects].
+func ObjectsFromMallocTrace(name string, in []MallocOp) (*ObjectWorkload, error) {
+	b := objectBuilder{slots: map[uint64]uint32{}}
+	for i := range in {
+		if op := &in[i]; op.Free {
+			b.free(op.ID, 0)
+		} else {
+			b.alloc(op.ID, max(op.Size, 1), 0)
+		}
+	}
+	if b.n == 0 {
+		return nil, fmt.Errorf("%s: %w", name, ErrNoObjects)
+	}
+	b.w.Name, b.w.About, b.w.slots = name, fmt.Sprintf("a malloc trace of %d operations", len(in)), b.n
+	return &b.w, nil
 }
 
 // maxObject is the largest request that is compared: KMALLOC_MAX_SIZE.

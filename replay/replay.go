@@ -252,9 +252,28 @@ func (p *pageCapture) replay(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	compareLists(res, p.end, a)
+	addCount(&res.Notes, "zones whose watermarks or per-CPU limits were changed meanwhile: when, no event tells", p.retuned())
 	if err := a.Check(); err != nil {
 		res.differ(0, "at the end: "+err.Error())
 		res.count("broken invariants at the end")
 	}
 	return res, nil
+}
+
+// retuned counts the zones that a change of vm.min_free_kbytes or the like has
+// given other limits between the snapshots.
+func (p *pageCapture) retuned() int {
+	n := 0
+	for i := range min(len(p.before.Zones), len(p.after.Zones)) {
+		b, a := &p.before.Zones[i], &p.after.Zones[i]
+		changed := b.Min != a.Min || b.Low != a.Low || b.High != a.High
+		for k := range min(len(b.PCPs), len(a.PCPs)) {
+			// From 6.7 on the kernel tunes the lists' length by itself.
+			changed = changed || !b.AutoHigh && (b.PCPs[k].High != a.PCPs[k].High || b.PCPs[k].Batch != a.PCPs[k].Batch)
+		}
+		if changed {
+			n++
+		}
+	}
+	return n
 }

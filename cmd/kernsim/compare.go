@@ -80,7 +80,7 @@ compared (exit code 1). Exit code 1 also if a baseline is not exact.`,
 	}
 	cmd.Flags().StringSliceVar(&f.captures, "capture", nil, "names or folders of captures; all embedded ones if none of these, --workload and --trace is given")
 	cmd.Flags().StringSliceVar(&f.workloads, "workload", nil, "generated workloads, or all")
-	cmd.Flags().StringSliceVar(&f.traces, "trace", nil, "recorded requests: kernel trace text with mm_page_alloc and mm_page_free, LLFree's page traces, malloc traces (the malloc lab's, mtrace)")
+	cmd.Flags().StringSliceVar(&f.traces, "trace", nil, "recorded requests: kernel trace text with mm_page_alloc and mm_page_free (--objects: kmalloc, kmem_cache_alloc and their frees), LLFree's page traces (of pages only), malloc traces (the malloc lab's, mtrace)")
 	cmd.Flags().StringSliceVar(&f.strategies, "strategies", nil, "strategies to compare (default all)")
 	cmd.Flags().BoolVar(&f.objects, "objects", false, "compare object allocators instead of page allocators")
 	cmd.Flags().IntVar(&f.seeds, "seeds", bench.DefaultSeeds, "how many streams of a generated workload")
@@ -224,13 +224,18 @@ func compareWorkloads(ctx context.Context, f compareFlags) ([]*bench.Workload, e
 	return out, nil
 }
 
+// traceName is what a file's requests are called.
+func traceName(path string) string {
+	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+}
+
 // traceWorkload reads recorded requests in whatever form they are.
 func traceWorkload(path string) (*bench.Workload, error) {
 	data, err := readInput(path)
 	if err != nil {
 		return nil, err
 	}
-	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	name := traceName(path)
 	if bytes.IndexByte(data[:min(len(data), 4096)], 0) >= 0 {
 		return bench.FromLLFreeTrace(name, data)
 	}

@@ -237,9 +237,28 @@ func TestCompareObjects(t *testing.T) {
 	svg, err := os.ReadFile(filepath.Join(dir, "held-network.svg"))
 	require.NoError(t, err)
 	assert.Contains(t, string(svg), "asked for")
-	for _, args := range [][]string{{"--workload=none"}, {"--strategies=none"}, {"--seeds=0"}, {"--capture=nowhere"}} {
+	none := filepath.Join(dir, "none.rep")
+	require.NoError(t, os.WriteFile(none, []byte("f 1\nf 2\n"), 0o600))
+	for _, args := range [][]string{{"--workload=none"}, {"--strategies=none"}, {"--seeds=0"}, {"--capture=nowhere"}, {"--trace=nowhere"}, {"--trace=" + none}, {"--trace=compare.go"}} {
 		code, _, errs := runKernsim(t, append([]string{"compare", "--objects", "-o", dir}, args...)...)
 		assert.Equal(t, 2, code, args)
 		assert.NotEmpty(t, errs)
 	}
+}
+
+// TestCompareObjectTraces: malloc traces and kernel traces of a user's own.
+func TestCompareObjectTraces(t *testing.T) {
+	dir := t.TempDir()
+	malloc := filepath.Join(dir, "short.rep")
+	require.NoError(t, os.WriteFile(malloc, []byte("20000\n3\n5\n1\na 0 2040\na 1 0\na 2 100000\nr 0 16\nf 1\nf 2\nf 9\n"), 0o600))
+	kernel := filepath.Join(dir, "own.txt")
+	require.NoError(t, os.WriteFile(kernel, []byte("  a-1 [000] d..2.  1.000000: kmalloc: call_site=f+0x1/0x2 ptr=ffff888000001000 bytes_req=100 bytes_alloc=128 gfp_flags=GFP_KERNEL node=-1 accounted=false\n"), 0o600))
+	code, out, errs := runKernsim(t, "compare", "--objects", "--trace="+malloc, "--trace="+kernel, "--strategies=slub-6.1", "-o", dir)
+	require.Zero(t, code, errs)
+	assert.Contains(t, out, "short: 4 requests")
+	assert.Contains(t, out, "own: 1 requests")
+	rows, err := os.ReadFile(filepath.Join(dir, "objects.csv"))
+	require.NoError(t, err)
+	// The most pages are held when the moved object has a slab of its size: 16 + 1 + 100,000 bytes; 16 in the end.
+	assert.Contains(t, string(rows), "short,1,slub-6.1,4,0,155648,100017,24576,16,")
 }

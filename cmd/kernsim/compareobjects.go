@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/kernsim/kernsim/bench"
 	"github.com/kernsim/kernsim/slab/rival"
+	"github.com/kernsim/kernsim/trace"
 	"github.com/kernsim/kernsim/viz"
 )
 
@@ -112,6 +114,13 @@ func objectWorkloads(f *compareFlags) ([]objectLoad, error) {
 			out = append(out, objectLoad{1, func(uint64) *bench.ObjectWorkload { return w }})
 		}
 	}
+	for _, path := range f.traces {
+		w, err := objectTrace(path)
+		if err != nil {
+			return nil, &inputError{err}
+		}
+		out = append(out, objectLoad{1, func(uint64) *bench.ObjectWorkload { return w }})
+	}
 	names := f.workloads
 	if len(names) == 0 && len(out) == 0 {
 		names = []string{"all"}
@@ -128,6 +137,28 @@ func objectWorkloads(f *compareFlags) ([]objectLoad, error) {
 		}
 	}
 	return out, nil
+}
+
+// objectTrace reads recorded requests for objects: a malloc trace, or the kernel's.
+func objectTrace(path string) (*bench.ObjectWorkload, error) {
+	data, err := readInput(path)
+	if err != nil {
+		return nil, err
+	}
+	name := traceName(path)
+	if ops, err := bench.ReadMallocTrace(name, bytes.NewReader(data)); err == nil {
+		return bench.ObjectsFromMallocTrace(name, ops)
+	}
+	r, err := trace.NewReader(bytes.NewReader(data), path)
+	if err != nil {
+		return nil, err
+	}
+	w, err := bench.ObjectsFromTrace(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	w.Name, w.About = name, "objects of a kernel trace"
+	return w, nil
 }
 
 // heldFigure draws the memory held along the operations. There is room for six

@@ -103,8 +103,7 @@ static void say_blocks(struct snapshot *s, struct zone *zone)
 		int type = pfn_valid(inside) ? block_type(inside) : -1;
 
 		if (type != last && n) {
-			if (last >= 0)
-				say(s, "pageblocks first_pfn=%lu n=%lu mt=%d\n", first, n, last);
+			say(s, "pageblocks first_pfn=%lu n=%lu mt=%d\n", first, n, last);
 			n = 0;
 		}
 		if (!n)
@@ -112,7 +111,7 @@ static void say_blocks(struct snapshot *s, struct zone *zone)
 		last = type;
 		n++;
 	}
-	if (n && last >= 0)
+	if (n)
 		say(s, "pageblocks first_pfn=%lu n=%lu mt=%d\n", first, n, last);
 }
 
