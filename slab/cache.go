@@ -90,7 +90,7 @@ func (a *Allocator) create(p Params, align uint32) (*Cache, error) {
 	}
 	c := a.newCache(p, l)
 	if a.config.FreelistHardened {
-		c.key = a.random.Long()
+		c.key = a.random.Long() >> (64 - 8*a.config.WordSize) // get_random_long
 	}
 	if a.config.FreelistRandom {
 		c.order = shuffledOrder(a.random, a.config.Profile.RandomBelow, l.Objects)

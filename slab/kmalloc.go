@@ -263,6 +263,9 @@ func (a *Allocator) kmallocLarge(cpu buddy.CPU, size uint64, gfp buddy.GFP, node
 	if err != nil {
 		return 0, fmt.Errorf("%w: kmalloc of %d bytes: %w", ErrNoMemory, size, err)
 	}
+	if err := a.checkGiven(pfn, order); err != nil {
+		return 0, err
+	}
 	a.enterLarge(pfn, order)
 	addr := a.config.PageOffset + uint64(pfn)<<a.config.PageShift
 	if a.hook != nil {
@@ -437,7 +440,11 @@ func (a *Allocator) Kstrdup(cpu buddy.CPU, s string, gfp buddy.GFP) (uint64, err
 // KfreeSensitive is kfree_sensitive: the whole object is zeroed before it is
 // freed.
 func (a *Allocator) KfreeSensitive(cpu buddy.CPU, addr uint64) error {
-	a.zero(addr, a.Ksize(addr))
+	have := a.Ksize(addr)
+	if id := a.slabAt(addr); id != 0 && !a.InUse(addr) {
+		have = 0 // Kfree says why
+	}
+	a.zero(addr, have)
 	return a.Kfree(cpu, addr)
 }
 

@@ -36,7 +36,7 @@ func (c *Cache) chargeBytes() uint64 { return uint64(c.layout.Size) + uint64(c.a
 func (c *Cache) allocCharged(cpu buddy.CPU, gfp buddy.GFP, node buddy.NodeID, size uint32) (uint64, error) {
 	m := c.a.memcg
 	var objcg uint32
-	if c.accounted(gfp) {
+	if c.accounted(gfp) && !c.a.config.MemcgDisabled {
 		objcg = m.Current(cpu)
 	}
 	if objcg == 0 {
@@ -75,7 +75,7 @@ func (c *Cache) note(cpu buddy.CPU, gfp buddy.GFP, addr uint64, objcg uint32) er
 // chargeSlab gives a new slab of an accounted cache its vector at once
 // (account_slab).
 func (c *Cache) chargeSlab(cpu buddy.CPU, gfp buddy.GFP, id slabID) error {
-	if c.a.memcg != nil && c.layout.Flags&Account != 0 {
+	if c.a.memcg != nil && c.layout.Flags&Account != 0 && !c.a.config.MemcgDisabled {
 		// Without memory for it the slab goes without; objects try again.
 		_ = c.addVector(cpu, gfp, id)
 	}

@@ -2,6 +2,7 @@ package slab
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/kernsim/kernsim/buddy"
 )
@@ -55,12 +56,24 @@ func (c *Cache) newSlab(cpu buddy.CPU, gfp buddy.GFP, node buddy.NodeID) (slabID
 		}
 		c.cpus[cpu].stats[OrderFallback]++
 	}
-	if c.a.pages.at(uint64(pfn)) != 0 {
-		return 0, fmt.Errorf("slab: the page source gave page frame %d, which is in use", pfn)
+	if err := c.a.checkGiven(pfn, order); err != nil {
+		return 0, err
 	}
 	id := c.newSlot()
 	c.setup(id, pfn, order, objects)
 	return id, c.chargeSlab(cpu, gfp, id)
+}
+
+// checkGiven checks what a page source gave: pages that are in use here are not
+// taken, nor those without an address in the direct map (32 bits have not many).
+func (a *Allocator) checkGiven(pfn buddy.PFN, order int) error {
+	if a.pages.at(uint64(pfn)) != 0 {
+		return fmt.Errorf("slab: the page source gave page frame %d, which is in use", pfn)
+	}
+	if end := a.config.PageOffset + (uint64(pfn)+1<<order)<<a.config.PageShift - 1; a.config.WordSize == 4 && end > math.MaxUint32 {
+		return fmt.Errorf("slab: the page source gave page frame %d, which has no address of 32 bits", pfn)
+	}
+	return nil
 }
 
 // setup makes a slab of a block of pages.

@@ -204,10 +204,15 @@ func (c *Cache) shrinkNode(cpu buddy.CPU, n *nodeLists) {
 
 // Destroy ends a use of the cache, and with the last one the cache:
 // kmem_cache_destroy. If objects are in use the error is ErrBusy and the cache
-// stays, flushed; with debugging they are reported.
+// stays, flushed, for good: as in the kernel nobody destroys it later. With
+// debugging the objects are reported. Caches that never merge, those of kmalloc,
+// are never destroyed: ErrBusy, too.
 func (c *Cache) Destroy(cpu buddy.CPU) error {
 	if err := c.check(cpu, buddy.NoNode); err != nil {
 		return err
+	}
+	if c.refcount <= 0 {
+		return ErrBusy
 	}
 	if c.refcount--; c.refcount != 0 {
 		return nil
