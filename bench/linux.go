@@ -279,6 +279,13 @@ func (l *linux) tell(c *replay.PageCall) {
 		l.note(l.a.Decay(cpu))
 	case replay.CallReclaim:
 		l.a.SetReclaimActive(c.Node, c.On)
+		l.a.SetPressureThresholds(c.Node, c.On)
+	case replay.CallShort:
+		l.a.SetReclaimActive(c.Node, c.On)
+	case replay.CallBoost:
+		l.a.SetBoost(c.Zone, uint64(c.N))
+	case replay.CallFold:
+		l.note(l.a.FoldStats(cpu))
 	case replay.CallPrepare:
 		if l.exact {
 			l.note(l.a.PrepareFree(cpu, c.PFN, c.Order))

@@ -178,7 +178,7 @@ func (a *Allocator) makeZone(i int) {
 	*z = Zone{
 		index: uint8(i), node: c.Node, typ: c.Type, start: c.StartPFN, end: c.StartPFN + PFN(c.Spanned),
 		spanned: c.Spanned, present: c.Present, managed: c.Managed, cmaPages: c.CMAPages,
-		watermark: c.Watermark, boost: c.Boost, statThreshold: int64(c.StatThreshold),
+		watermark: c.Watermark, boost: c.Boost, statThreshold: int64(c.StatThreshold), normalThreshold: int64(c.StatThreshold),
 		lowmemReserve: append([]uint64(nil), c.LowmemReserve...),
 	}
 	for o := range z.free {

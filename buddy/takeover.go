@@ -148,8 +148,8 @@ func (a *Allocator) FreePIndex(pfn PFN, order Order) (pindex int, ok bool) {
 }
 
 // ChooseZone gives the index of the zone that a request would come to first by
-// the watermarks, in the first try or at the start of the slow path, or -1 if
-// none lets it through. It changes nothing and does not look whether the zone
+// the watermarks, in the first try, at the start of the slow path or with the
+// reserves that its task may use, or -1 if none lets it through. It changes nothing and does not look whether the zone
 // has a block.
 func (a *Allocator) ChooseZone(r Request) int {
 	var ac allocContext
@@ -157,12 +157,12 @@ func (a *Allocator) ChooseZone(r Request) int {
 		return -1
 	}
 	for _, flags := range [2]allocFlags{a.fastFlags(&r, &ac), a.slowFlags(r.GFP, int(r.Order), &ac)} {
-		for i := ac.preferred; i < len(ac.zones); i = a.firstAllowed(&ac, i+1) {
-			z := &a.zones[ac.zones[i]]
-			if a.watermarkFast(z, int(r.Order), z.mark(flags), ac.reserve, flags, r.GFP) {
-				return int(z.index)
-			}
+		if zone := a.passes(&r, &ac, flags); zone >= 0 {
+			return zone
 		}
+	}
+	if reserveAccess(r.GFP, ac.task)&allocNoWatermarks != 0 && ac.preferred < len(ac.zones) {
+		return int(a.zones[ac.zones[ac.preferred]].index)
 	}
 	return -1
 }

@@ -41,6 +41,7 @@ type Zone struct {
 	// the CPUs' unfolded differences, which is what watermark checks read.
 	freePages, freeCMA int64
 	statThreshold      int64
+	normalThreshold    int64 // statThreshold while kswapd sleeps
 	// reservedHighatomic counts pages of blocks reserved for high-order
 	// atomic requests; freeHighatomic the free ones among them.
 	reservedHighatomic uint64

@@ -21,7 +21,7 @@ var exact = []string{
 	"hw-x86_64-epyc-6.18", "hw-x86_64-epyc-6.18-irq",
 	"pi3-kmem-pages", "pi3-kmem-pressure", "pi3-kmem-slab", "pi3-kmem-smp4", "pi3-kmem-user",
 	"x86_64-6.1-mixed-2cpu", "x86_64-6.1-numa-2node", "x86_64-6.1-pages-256m", "x86_64-6.1-pages-6g",
-	"x86_64-6.1-slab-1cpu", "x86_64-6.1-user-1cpu",
+	"x86_64-6.1-pressure-224m", "x86_64-6.1-slab-1cpu", "x86_64-6.1-user-1cpu",
 }
 
 // capture opens a capture of the repository by name.

@@ -27,7 +27,8 @@ const (
 	// pageblock's free pages to or from isolation.
 	opIsolate
 	opRetype
-	// opReclaim switches the zones' reclaim state (kswapd woke or slept).
+	// opReclaim is an event of vmscan: it switches the zones' reclaim state (kswapd
+	// woke or slept) and whether a task reclaims (PF_MEMALLOC).
 	opReclaim
 )
 
@@ -209,7 +210,8 @@ func (b *opBuilder) add(i int32) {
 		c.last = -1
 	case trace.KindWorkqueueExecuteStart:
 		b.push(c, opDecay, i)
-	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep:
+	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep, trace.KindVmscanDirectReclaimBegin, trace.KindVmscanDirectReclaimEnd,
+		trace.KindVmscanWakeupKswapd, trace.KindVmscanLRUShrinkInactive:
 		b.push(c, opReclaim, i)
 		c.last = -1
 	}

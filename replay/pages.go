@@ -28,6 +28,13 @@ type pageReplay struct {
 	opts   Options
 	// kswapd: the trace has vmscan events.
 	kswapd bool
+	// reclaimers are the tasks with PF_MEMALLOC: kswapd, and those between the
+	// events of direct reclaim.
+	reclaimers map[int32]bool
+	// boosts are the zones' watermark boosts when kswapd began its work.
+	boosts []uint64
+	// decisions, if set, compares what reclaim decided.
+	decisions *decisions
 	// op is the operation under way, for amount.
 	op *pageOp
 	// call is the operation as it is written down, or nil.
@@ -47,6 +54,7 @@ func (r *pageReplay) run() error {
 	})
 	r.a.SetClaimHook(r.claimed)
 	r.a.SetAmountHook(r.amount)
+	r.watchBoosts()
 	r.byCPU = make([][]int32, r.a.Config().CPUs)
 	r.cursor = make([]int, len(r.byCPU))
 	for i := range r.ops {
@@ -158,6 +166,8 @@ func (r *pageReplay) request(rec *pageRec) buddy.Request {
 	}
 	if rec.level > 0 {
 		q.Task = buddy.TaskInterrupt
+	} else if r.reclaimers[rec.pid] {
+		q.Task = buddy.TaskMemalloc
 	}
 	if q.GFP.Any(buddy.GFPThisNode) && rec.pfn != 0 {
 		// The node that was named is not traced, but only it can have answered.
@@ -209,10 +219,16 @@ func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 	r.zone = r.list(r.zone[:0], op.zone)
 	r.claims, r.op = r.zone, op
 	r.noteReclaim(op, rec)
+	if op.kind == opAlloc {
+		r.explainZone(rec)
+	}
 	r.call = r.record(op, rec)
 	cpu, pfn, order := buddy.CPU(rec.cpu), buddy.PFN(rec.pfn), buddy.Order(rec.order)
 	switch op.kind {
 	case opAlloc:
+		if r.decisions != nil {
+			r.decisions.request(r, rec)
+		}
 		r.alloc(op, rec)
 	case opFree:
 		r.freed(op, rec, r.a.Free(cpu, pfn, order))
@@ -239,13 +255,9 @@ func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 	case opRetype:
 		r.retype(rec)
 	case opReclaim:
-		r.kswapd = true
-		r.a.SetReclaimActive(buddy.NodeID(rec.n), isWake(rec))
+		r.reclaim(rec)
 	}
 }
-
-// isWake says whether an event is kswapd's waking rather than its sleeping.
-func isWake(rec *pageRec) bool { return rec.kind == trace.KindVmscanKswapdWake }
 
 // maxUnseen bounds the pages that a single difference may count as taken
 // without an event.

@@ -20,7 +20,8 @@ type pageRec struct {
 	// the pages of a bulk request), or -1.
 	chain int32
 	// n: alloc_bulk pages wanted, alloc_bulk_ret pages given, page_bulk the
-	// page's place in the call, alloc_vmap_area pages of the area, kswapd_* the node.
+	// page's place in the call, alloc_vmap_area pages of the area, kswapd_* the node,
+	// the others of vmscan pages reclaimed.
 	n    int32
 	cpu  int16
 	gfp  uint16
@@ -83,6 +84,8 @@ var pageKinds = []trace.Kind{
 	trace.KindAllocBulk, trace.KindAllocBulkRet, trace.KindPageBulk, trace.KindFreeOnePage,
 	trace.KindIsolateFreePage, trace.KindMoveFreepages, trace.KindAllocVmapArea,
 	trace.KindWorkqueueExecuteStart, trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep,
+	trace.KindVmscanDirectReclaimBegin, trace.KindVmscanDirectReclaimEnd, trace.KindVmscanWakeupKswapd,
+	trace.KindVmscanLRUShrinkInactive,
 }
 
 // window says which events belong to a replay.
@@ -217,17 +220,9 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 	}
 	switch ev.Kind {
 	case trace.KindMMPageAlloc:
-		g, ok := gfps[ev.Page.GFPFlags]
-		if !ok {
-			v, err := buddy.ParseGFP(ev.Page.GFPFlags)
-			if err != nil {
-				return fmt.Errorf("replay: line %d: %w", ev.Line, err)
-			}
-			g = uint16(len(t.gfps))
-			t.gfps = append(t.gfps, v)
-			gfps[ev.Page.GFPFlags] = g
+		if err := t.setGFP(rec, ev.Page.GFPFlags, gfps); err != nil {
+			return fmt.Errorf("replay: line %d: %w", ev.Line, err)
 		}
-		rec.gfp = g
 	case trace.KindIsolateFreePage, trace.KindMoveFreepages:
 		if t.vmemmap == 0 || ev.Page.Address < t.vmemmap {
 			return fmt.Errorf("replay: line %d: %s of page %#x: no event before it tells where the page structures lie", ev.Line, ev.Name, ev.Page.Address)
@@ -258,9 +253,9 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 			return fmt.Errorf("replay: line %d: migrate type %d or %d: no such type", ev.Line, x.AllocMigrateType, x.FallbackMigrateType)
 		}
 		return nil
-	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep:
-		rec.n = ev.Reclaim.NID
-		return nil
+	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep, trace.KindVmscanWakeupKswapd, trace.KindVmscanDirectReclaimBegin,
+		trace.KindVmscanDirectReclaimEnd, trace.KindVmscanLRUShrinkInactive:
+		return t.fillReclaim(rec, ev, gfps)
 	case trace.KindAllocVmapArea:
 		rec.n = int32(min(ev.Vmap.Size>>12, 1<<20))
 		return nil
@@ -273,6 +268,22 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 		return fmt.Errorf("replay: line %d: migrate type %d: no such type", ev.Line, ev.Page.MigrateType)
 	}
 	rec.mt, rec.refill = mt, ev.Page.PerCPURefill != 0
+	return nil
+}
+
+// setGFP sets an event's flags, each text of which is parsed once.
+func (t *pageTrace) setGFP(rec *pageRec, text string, gfps map[string]uint16) error {
+	g, ok := gfps[text]
+	if !ok {
+		v, err := buddy.ParseGFP(text)
+		if err != nil {
+			return err
+		}
+		g = uint16(len(t.gfps))
+		t.gfps = append(t.gfps, v)
+		gfps[text] = g
+	}
+	rec.gfp = g
 	return nil
 }
 

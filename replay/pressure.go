@@ -7,13 +7,12 @@ import (
 	"github.com/kernsim/kernsim/trace"
 )
 
-// Under memory pressure two things decide about pages that no event tells:
-// when kswapd lowers a watermark boost, and when it ends balancing (during
-// which per-CPU lists are kept short). The first is seen when a page comes from
-// another zone than the model would choose: the request counts as a difference,
-// and the watermark state that explains it is taken over. The second is seen
-// when a drain comes at the short limit or does not come: it is counted as a
-// hint.
+// Under memory pressure a few things decide about pages whose moment no event
+// tells: when kswapd lowers the watermark boosts that it found, when it ends
+// balancing (during which per-CPU lists are kept short), and when a worker folds a
+// CPU's counters. They are seen when a page comes from another zone than the model
+// would choose, or a drain comes at the short limit or not. If just that explains
+// the kernel's choice, it is counted as a hint, else as a difference.
 
 // wrongZone handles a request that the kernel served from another zone than the
 // model would. It reports whether it did.
@@ -28,7 +27,6 @@ func (r *pageReplay) wrongZone(rec *pageRec, q buddy.Request) bool {
 	r.res.differ(rec.line, fmt.Sprintf("order %d %v: model chooses %s, kernel gave page frame %d of %s",
 		rec.order, q.GFP, r.zoneName(got), rec.pfn, r.zoneName(want)))
 	r.res.count("requests served from another zone than the model chose")
-	r.explainZone(q, want)
 	pfn, err := r.a.AllocFrom(q, want)
 	if err == nil && uint64(pfn) == rec.pfn {
 		r.compareEvents(r.zone, rec)
@@ -54,22 +52,122 @@ func (r *pageReplay) zoneName(i int) string {
 	return fmt.Sprintf("node %d %v", r.a.Zone(i).Node(), r.a.Zone(i).Type())
 }
 
-// explainZone drops the watermark boosts if that makes the model choose the
-// kernel's zone, or else folds the CPU's counter differences.
-func (r *pageReplay) explainZone(q buddy.Request, want int) {
-	boosts := make([]uint64, r.a.NumZones())
-	for i := range boosts {
-		boosts[i] = r.a.Zone(i).WatermarkBoost()
-		r.a.SetBoost(i, 0)
-	}
-	if r.a.ChooseZone(q) == want {
+// explainZone finds, before a request is served from another zone than the model
+// would choose, what no event tells and leads to the kernel's zone: that kswapd has
+// lowered the boosts which there were when it woke, or that the CPU's counters were
+// folded.
+func (r *pageReplay) explainZone(rec *pageRec) {
+	if rec.pfn == 0 {
 		return
 	}
-	for i, b := range boosts {
-		r.a.SetBoost(i, b)
+	q := r.request(rec)
+	want := r.zoneIndex(rec.pfn)
+	if want < 0 || r.a.ChooseZone(q) == want {
+		return
 	}
-	r.a.FoldStats(q.CPU)
+	before := r.zoneBoosts()
+	if r.lowerBoosts() {
+		if r.a.ChooseZone(q) == want {
+			clear(r.boosts)
+			r.res.hint("watermark boost lowered by kswapd")
+			return
+		}
+		for i, b := range before {
+			r.setBoost(i, b)
+		}
+	}
+	for i := range r.a.NumZones() {
+		if r.a.Zone(i).WatermarkBoost() > 0 && !r.kswapd {
+			// Without events of kswapd it may have run at any time.
+			r.setBoost(i, 0)
+		}
+	}
+	if r.a.ChooseZone(q) == want {
+		r.res.hint("watermark boost lowered, kswapd untraced")
+		return
+	}
+	for i, b := range before {
+		r.setBoost(i, b)
+	}
+	r.note(PageCall{Kind: CallFold, Request: buddy.Request{CPU: q.CPU}})
+	_ = r.a.FoldStats(q.CPU) // the CPU is the event's
+	if r.a.ChooseZone(q) == want {
+		r.res.hint("counters folded by the worker")
+	}
 }
+
+// lowerBoosts does what kswapd does when it has reclaimed for the boosts that
+// there were when it began (balance_pgdat); false if there were none.
+func (r *pageReplay) lowerBoosts() bool {
+	any := false
+	for i, b := range r.boosts {
+		r.lowerBoost(i, b)
+		any = any || b > 0
+	}
+	return any
+}
+
+func (r *pageReplay) lowerBoost(zone int, by uint64) {
+	have := r.a.Zone(zone).WatermarkBoost()
+	if by = min(by, have); by > 0 {
+		r.setBoost(zone, have-by)
+	}
+}
+
+func (r *pageReplay) setBoost(zone int, pages uint64) {
+	r.note(PageCall{Kind: CallBoost, Zone: zone, N: int(pages)})
+	r.a.SetBoost(zone, pages)
+}
+
+func (r *pageReplay) zoneBoosts() []uint64 {
+	out := make([]uint64, r.a.NumZones())
+	for i := range out {
+		out[i] = r.a.Zone(i).WatermarkBoost()
+	}
+	return out
+}
+
+// reclaim follows who reclaims: kswapd, and tasks between two events of theirs.
+func (r *pageReplay) reclaim(rec *pageRec) {
+	r.kswapd = true
+	node := buddy.NodeID(rec.n)
+	switch rec.kind {
+	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep:
+		// Whatever it did before is over.
+		r.finishBoosts(node)
+	}
+	if r.decisions != nil {
+		r.decisions.event(r, rec)
+	}
+	switch rec.kind {
+	case trace.KindVmscanDirectReclaimBegin, trace.KindVmscanDirectReclaimEnd:
+		r.reclaimers[rec.pid] = rec.kind == trace.KindVmscanDirectReclaimBegin
+	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep:
+		r.reclaimers[rec.pid] = true
+		for i := range r.boosts {
+			if isWake(rec) && r.a.Zone(i).Node() == node {
+				r.boosts[i] = r.a.Zone(i).WatermarkBoost()
+			}
+		}
+		r.note(PageCall{Kind: CallReclaim, Time: rec.time, Request: buddy.Request{CPU: buddy.CPU(rec.cpu)}, Node: node, On: isWake(rec)})
+		r.a.SetReclaimActive(node, isWake(rec))
+		r.a.SetPressureThresholds(node, isWake(rec))
+	}
+}
+
+// finishBoosts lowers a node's boosts that kswapd found: at the end of its work at
+// the latest.
+func (r *pageReplay) finishBoosts(node buddy.NodeID) {
+	for i, b := range r.boosts {
+		if r.a.Zone(i).Node() == node {
+			r.lowerBoost(i, b)
+			r.boosts[i] = 0
+		}
+	}
+}
+
+// isWake says whether an event is kswapd's waking rather than its sleeping.
+func isWake(rec *pageRec) bool { return rec.kind == trace.KindVmscanKswapdWake }
 
 // noteReclaim takes over from a free's drain, or its absence, whether kswapd is
 // balancing the zone. Only captures with vmscan events have a kswapd.
@@ -94,7 +192,7 @@ func (r *pageReplay) noteReclaim(op *pageOp, rec *pageRec) {
 	}
 	if drained != z.ReclaimActive() {
 		r.res.hint("kswapd balancing or not")
-		r.note(PageCall{Kind: CallReclaim, Time: rec.time, Request: buddy.Request{CPU: cpu}, Node: z.Node(), On: drained})
+		r.note(PageCall{Kind: CallShort, Time: rec.time, Request: buddy.Request{CPU: cpu}, Node: z.Node(), On: drained})
 		r.a.SetReclaimActive(z.Node(), drained)
 	}
 }

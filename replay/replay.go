@@ -79,6 +79,7 @@ type kind struct {
 
 var kinds = []kind{
 	{"pages", hasPages, Pages},
+	{"reclaim", hasReclaim, Reclaim},
 	{"objects", hasObjects, Objects},
 	{"litmus", hasLitmus, Litmus},
 	{"sched", hasSched, Sched},
@@ -117,7 +118,7 @@ func Pages(ctx context.Context, c Capture, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return in.replay(ctx, o)
+	return in.replayWith(ctx, o, nil)
 }
 
 // pageCapture is a capture's data for the page allocator.
@@ -236,8 +237,8 @@ func (c Capture) extra(name string) (*trace.SnapshotExtra, error) {
 	return trace.ReadSnapshotExtra(r, path.Clean(full))
 }
 
-// replay runs the model.
-func (p *pageCapture) replay(ctx context.Context, o Options) (*Result, error) {
+// replayWith runs the model; d, if set, compares what reclaim decides.
+func (p *pageCapture) replayWith(ctx context.Context, o Options, d *decisions) (*Result, error) {
 	a, err := buddy.New(p.config, p.profile)
 	if err != nil {
 		return nil, fmt.Errorf("replay: %s: %w", p.name, err)
@@ -247,7 +248,8 @@ func (p *pageCapture) replay(ctx context.Context, o Options) (*Result, error) {
 	}
 	res := &Result{Capture: p.name, Kernel: first(p.meta.Kernel, p.before.Kernel), Machine: p.meta.Machine, Model: "pages"}
 	b := opBuilder{t: p.trace}
-	r := &pageReplay{a: a, t: p.trace, ops: b.build(), res: res, ctx: ctx, opts: o, end: p.end}
+	r := &pageReplay{a: a, t: p.trace, ops: b.build(), res: res, ctx: ctx, opts: o, end: p.end,
+		reclaimers: map[int32]bool{}, boosts: make([]uint64, a.NumZones()), decisions: d}
 	if err := r.run(); err != nil {
 		return nil, err
 	}

@@ -32,8 +32,16 @@ const (
 	// CallIsolate and CallUnisolate change a pageblock's type.
 	CallIsolate
 	CallUnisolate
-	// CallReclaim says whether kswapd balances a node.
+	// CallReclaim says whether kswapd is up on a node: it keeps per-CPU lists
+	// short, and counters exact.
 	CallReclaim
+	// CallShort says whether kswapd keeps a node's per-CPU lists short, where a
+	// drain told.
+	CallShort
+	// CallBoost sets a zone's watermark boost to N pages, as kswapd lowered it.
+	CallBoost
+	// CallFold folds a CPU's counters.
+	CallFold
 )
 
 // PageCall is one call of a capture's request stream, in the order in which
@@ -50,12 +58,12 @@ type PageCall struct {
 	Order buddy.Order
 	// PFNs are a bulk request's pages.
 	PFNs []buddy.PFN
-	// N is how many pages are asked for in bulk or drained; Zone which zone's
-	// list is drained.
+	// N is how many pages are asked for in bulk or drained, or a boost; Zone which
+	// zone's list is drained, or watermark boosted.
 	N, Zone int
 	// Type is CallUnisolate's pageblock type.
 	Type buddy.MigrateType
-	// Node and On are CallReclaim's.
+	// Node and On are CallReclaim's and CallShort's.
 	Node buddy.NodeID
 	On   bool
 	// Claims are the kernel's answers to whether a request claimed the
@@ -84,7 +92,7 @@ func Requests(ctx context.Context, c Capture) (*PageRequests, error) {
 		return nil, err
 	}
 	p := &PageRequests{Name: c.Name, Meta: in.meta, Config: in.config, Profile: in.profile, Before: in.state, After: in.end}
-	p.Result, err = in.replay(ctx, Options{calls: &p.Calls})
+	p.Result, err = in.replayWith(ctx, Options{calls: &p.Calls}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +129,6 @@ func (r *pageReplay) record(op *pageOp, rec *pageRec) *PageCall {
 		c.Kind = CallDecay
 	case opIsolate:
 		c.Kind = CallTake
-	case opReclaim:
-		c.Kind, c.Node, c.On = CallReclaim, buddy.NodeID(rec.n), isWake(rec)
 	default: // written down where they are done
 		return nil
 	}
@@ -139,7 +145,7 @@ func (r *pageReplay) note(c PageCall) *PageCall {
 
 // String names the call.
 func (k CallKind) String() string {
-	names := [...]string{"alloc", "bulk", "free", "prepare", "commit", "free to zone", "drain", "decay", "take", "isolate", "unisolate", "reclaim"}
+	names := [...]string{"alloc", "bulk", "free", "prepare", "commit", "free to zone", "drain", "decay", "take", "isolate", "unisolate", "reclaim", "short lists", "boost", "fold"}
 	if int(k) < len(names) {
 		return names[k]
 	}

@@ -54,7 +54,6 @@ func (r *Result) Share() float64 {
 }
 
 func (r *Result) differ(line int32, text string) {
-
 	if r.FirstDifference == "" {
 		r.FirstDifference = text
 		if line > 0 {

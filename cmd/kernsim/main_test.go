@@ -26,6 +26,9 @@ func command(args ...string) (code int, stdout, stderr string) {
 // small is an embedded capture that is quick and exact.
 const small = "x86_64-6.1-slab-1cpu"
 
+// limited is a capture that no model can replay whole.
+const limited = "../../captures/extra/hw-x86_64-epyc-6.18-slab"
+
 func TestReplayJSONHasTheDocumentedFields(t *testing.T) {
 	code, stdout, stderr := command("replay", "--json", "--model", "pages", small)
 	assert.Equal(t, exitExact, code, stderr)
@@ -103,8 +106,8 @@ func TestExitCodes(t *testing.T) {
 		{"exact", []string{"replay", small}, exitExact, ""},
 		{"different", []string{"replay", different}, exitDifferent, ""},
 		{"different, no limit documented", []string{"replay", "--known-limits", different}, exitDifferent, ""},
-		{"known limit", []string{"replay", "x86_64-6.1-pressure-224m"}, exitDifferent, ""},
-		{"known limit accepted", []string{"replay", "--known-limits", "x86_64-6.1-pressure-224m"}, exitExact, ""},
+		{"known limit", []string{"replay", limited}, exitDifferent, ""},
+		{"known limit accepted", []string{"replay", "--known-limits", limited}, exitExact, ""},
 		{"cut trace", []string{"replay", cut}, exitUnusable, "slab-1cpu"},
 		{"unusable beats different", []string{"replay", cut, different}, exitUnusable, "1 of 2"},
 		{"empty folder", []string{"replay", empty}, exitUnusable, "nothing to replay"},
@@ -183,9 +186,9 @@ func TestCapturesList(t *testing.T) {
 	var list []captures.Info
 	require.NoError(t, json.Unmarshal([]byte(stdout), &list))
 	assert.Equal(t, captures.List(), list)
-	code, stdout, _ = command("captures", "x86_64-6.1-pressure-224m")
+	code, stdout, _ = command("captures", filepath.Base(limited))
 	assert.Equal(t, exitExact, code)
-	assert.Contains(t, stdout, "not hardware")
+	assert.Contains(t, stdout, "virtual machine guest")
 	assert.Contains(t, stdout, "known limit")
 	code, _, stderr := command("captures", "nonsense")
 	assert.Equal(t, exitUnusable, code)

@@ -50,7 +50,7 @@ func TestReportExitCodes(t *testing.T) {
 	code, stdout, _ := command("report", "-o", dir, changed(t, exchangePFN))
 	assert.Equal(t, exitDifferent, code)
 	assert.Contains(t, stdout, "differs")
-	code, stdout, _ = command("report", "-o", dir, "x86_64-6.1-pressure-224m")
+	code, stdout, _ = command("report", "-o", dir, limited)
 	assert.Equal(t, exitExact, code)
 	assert.Contains(t, stdout, "known limit")
 	code, _, stderr := command("report", "-o", dir, changed(t, func(s string) string { return s[:len(s)/2] }), small)
