@@ -286,6 +286,8 @@ func (l *linux) tell(c *replay.PageCall) {
 		l.a.SetBoost(c.Zone, uint64(c.N))
 	case replay.CallFold:
 		l.note(l.a.FoldStats(cpu))
+	case replay.CallHidden:
+		l.a.SetHiddenFree(c.Zone, c.Hidden)
 	case replay.CallPrepare:
 		if l.exact {
 			l.note(l.a.PrepareFree(cpu, c.PFN, c.Order))

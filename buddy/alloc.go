@@ -14,6 +14,9 @@ const (
 	// TaskInterrupt: the request comes from an interrupt, which makes the
 	// flags above void.
 	TaskInterrupt
+	// TaskRetrying: the request has failed its first try already, and goes on in
+	// the slow path. A replay uses it for requests that reclaimed meanwhile.
+	TaskRetrying
 )
 
 // NodeMask is a set of nodes 0 to 63; 0 stands for all nodes.
@@ -71,7 +74,7 @@ func (a *Allocator) AllocPages(cpu CPU, gfp GFP, order Order) (PFN, error) {
 // Alloc asks for a block of pages: __alloc_pages. See [Allocator.AllocPages]
 // for the errors.
 func (a *Allocator) Alloc(r Request) (PFN, error) {
-	if r.Order == 0 && uint(r.CPU) < uint(len(a.fast)) && r.Nodes == 0 && a.ownNode(&r) {
+	if r.Order == 0 && uint(r.CPU) < uint(len(a.fast)) && r.Nodes == 0 && r.Task&TaskRetrying == 0 && a.ownNode(&r) {
 		f := &a.fast[r.CPU]
 		z := f.zone
 		if f.gfp == r.GFP && f.epoch == z.epoch && z.freePages > f.limit && f.list.n != 0 {
@@ -90,9 +93,11 @@ func (a *Allocator) allocSlow(r Request) (PFN, error) {
 	if err := a.prepare(&r, &ac); err != nil {
 		return 0, err
 	}
-	flags := a.fastFlags(&r, &ac)
-	a.rememberFast(&r, &ac)
-	pfn, ok := a.fromFreelist(r.GFP, int(r.Order), flags, &ac)
+	pfn, ok := uint32(nilPFN), false
+	if r.Task&TaskRetrying == 0 {
+		a.rememberFast(&r, &ac)
+		pfn, ok = a.fromFreelist(r.GFP, int(r.Order), a.fastFlags(&r, &ac), &ac)
+	}
 	if !ok {
 		if pfn, ok = a.slowPath(r.GFP, int(r.Order), &ac); !ok {
 			return 0, a.allocFailed(&r, &ac)

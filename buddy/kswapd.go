@@ -103,3 +103,30 @@ func (a *Allocator) passes(r *Request, ac *allocContext, flags allocFlags) int {
 	}
 	return -1
 }
+
+// HiddenFree gives, for each CPU, by how many pages it has changed a zone's free
+// pages without having folded that into the counter which watermarks read
+// (vm_stat_diff).
+func (a *Allocator) HiddenFree(zone int) []int64 {
+	z := &a.zones[zone]
+	out := make([]int64, len(z.pcp))
+	for i := range z.pcp {
+		out[i] = z.pcp[i].freeDiff
+	}
+	return out
+}
+
+// SetHiddenFree sets what HiddenFree gives, one number for each CPU; the number of
+// free pages stays. For replays: a snapshot may not tell. StatThreshold is the most that a
+// CPU hides; larger ones are folded at the CPU's next change.
+func (a *Allocator) SetHiddenFree(zone int, pages []int64) {
+	z := &a.zones[zone]
+	for i := range min(len(pages), len(z.pcp)) {
+		z.freePages += z.pcp[i].freeDiff - pages[i]
+		z.pcp[i].freeDiff = pages[i]
+	}
+	z.epoch++
+}
+
+// StatThreshold is how many pages each CPU may hide from a zone's counters now.
+func (z *Zone) StatThreshold() int64 { return z.statThreshold }

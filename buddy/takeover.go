@@ -156,13 +156,20 @@ func (a *Allocator) ChooseZone(r Request) int {
 	if a.prepare(&r, &ac) != nil {
 		return -1
 	}
-	for _, flags := range [2]allocFlags{a.fastFlags(&r, &ac), a.slowFlags(r.GFP, int(r.Order), &ac)} {
-		if zone := a.passes(&r, &ac, flags); zone >= 0 {
+	if r.Task&TaskRetrying == 0 {
+		if zone := a.passes(&r, &ac, a.fastFlags(&r, &ac)); zone >= 0 {
 			return zone
 		}
 	}
-	if reserveAccess(r.GFP, ac.task)&allocNoWatermarks != 0 && ac.preferred < len(ac.zones) {
+	flags := a.slowFlags(r.GFP, int(r.Order), &ac)
+	if zone := a.passes(&r, &ac, flags); zone >= 0 {
+		return zone
+	}
+	switch reserve := reserveAccess(r.GFP, ac.task); {
+	case reserve&allocNoWatermarks != 0 && ac.preferred < len(ac.zones):
 		return int(a.zones[ac.zones[ac.preferred]].index)
+	case reserve != 0:
+		return a.passes(&r, &ac, reserve|flags&(allocKswapd|allocCMA))
 	}
 	return -1
 }

@@ -28,11 +28,13 @@ type pageReplay struct {
 	opts   Options
 	// kswapd: the trace has vmscan events.
 	kswapd bool
-	// reclaimers are the tasks with PF_MEMALLOC: kswapd, and those between the
-	// events of direct reclaim.
-	reclaimers map[int32]bool
+	// tasks are those of which something is known: kswapd and tasks between the
+	// events of direct reclaim may use the reserves.
+	tasks map[int32]buddy.TaskFlags
 	// boosts are the zones' watermark boosts when kswapd began its work.
 	boosts []uint64
+	// shortage: a task has reclaimed nothing at all, so that tasks may be killed.
+	shortage bool
 	// decisions, if set, compares what reclaim decided.
 	decisions *decisions
 	// op is the operation under way, for amount.
@@ -166,8 +168,8 @@ func (r *pageReplay) request(rec *pageRec) buddy.Request {
 	}
 	if rec.level > 0 {
 		q.Task = buddy.TaskInterrupt
-	} else if r.reclaimers[rec.pid] {
-		q.Task = buddy.TaskMemalloc
+	} else {
+		q.Task = r.tasks[rec.pid]
 	}
 	if q.GFP.Any(buddy.GFPThisNode) && rec.pfn != 0 {
 		// The node that was named is not traced, but only it can have answered.
@@ -230,6 +232,9 @@ func (r *pageReplay) do(op *pageOp, rec *pageRec) {
 			r.decisions.request(r, rec)
 		}
 		r.alloc(op, rec)
+		if t, ok := r.tasks[rec.pid]; ok && rec.level == 0 {
+			r.tasks[rec.pid] = t &^ buddy.TaskRetrying
+		}
 	case opFree:
 		r.freed(op, rec, r.a.Free(cpu, pfn, order))
 	case opPrepare:

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kernsim/kernsim/buddy"
 	"github.com/kernsim/kernsim/trace"
@@ -54,8 +55,8 @@ func (r *pageReplay) zoneName(i int) string {
 
 // explainZone finds, before a request is served from another zone than the model
 // would choose, what no event tells and leads to the kernel's zone: that kswapd has
-// lowered the boosts which there were when it woke, or that the CPU's counters were
-// folded.
+// lowered the boosts which there were when it woke, that the task is being killed
+// for want of memory and may use some of the reserves, or what counters hide.
 func (r *pageReplay) explainZone(rec *pageRec) {
 	if rec.pfn == 0 {
 		return
@@ -89,11 +90,71 @@ func (r *pageReplay) explainZone(rec *pageRec) {
 	for i, b := range before {
 		r.setBoost(i, b)
 	}
-	r.note(PageCall{Kind: CallFold, Request: buddy.Request{CPU: q.CPU}})
-	_ = r.a.FoldStats(q.CPU) // the CPU is the event's
-	if r.a.ChooseZone(q) == want {
-		r.res.hint("counters folded by the worker")
+	if r.shortage && r.a.ChooseZone(withTask(q, buddy.TaskOOMVictim)) == want {
+		r.tasks[rec.pid] |= buddy.TaskOOMVictim
+		r.res.hint("task that is being killed for want of memory")
+		return
 	}
+	r.explainCounters(rec, func() bool { return r.a.ChooseZone(q) == want })
+}
+
+func withTask(q buddy.Request, t buddy.TaskFlags) buddy.Request {
+	q.Task |= t
+	return q
+}
+
+// explainCounters finds what the CPUs' counters could hide so that the model decides
+// as the kernel did: nothing on this CPU, as the worker folded it; or else the
+// fewest pages more or less in one zone. What they hid at the first snapshot is not
+// known, and how much they may hide is bounded.
+func (r *pageReplay) explainCounters(rec *pageRec, right func() bool) {
+	if right() {
+		return
+	}
+	hidden := make([][]int64, r.a.NumZones())
+	most := int64(0)
+	for i := range hidden {
+		hidden[i] = r.a.HiddenFree(i)
+		most = max(most, 2*int64(len(hidden[i]))*r.a.Zone(i).StatThreshold())
+	}
+	cpu := buddy.CPU(rec.cpu)
+	if r.a.FoldStats(cpu) == nil && right() {
+		r.note(PageCall{Kind: CallFold, Time: rec.time, Request: buddy.Request{CPU: cpu}})
+		r.res.hint("counters folded by the worker")
+		return
+	}
+	for i := range hidden {
+		r.a.SetHiddenFree(i, hidden[i])
+	}
+	for n := int64(1); n <= most; n++ {
+		for i := range hidden {
+			for _, shift := range [2]int64{n, -n} {
+				if shifted := shiftHidden(hidden[i], shift, r.a.Zone(i).StatThreshold()); shifted != nil {
+					if r.a.SetHiddenFree(i, shifted); right() {
+						r.note(PageCall{Kind: CallHidden, Time: rec.time, Zone: i, Hidden: shifted})
+						r.res.hint("pages that CPUs hide from a zone's counter")
+						return
+					}
+					r.a.SetHiddenFree(i, hidden[i])
+				}
+			}
+		}
+	}
+}
+
+// shiftHidden adds pages to what the CPUs hide, none more than it may; nil if they
+// cannot hide so much.
+func shiftHidden(hidden []int64, by, most int64) []int64 {
+	out := slices.Clone(hidden)
+	for i := range out {
+		was := out[i]
+		out[i] = min(max(was+by, min(-most, was)), max(most, was))
+		by -= out[i] - was
+	}
+	if by != 0 {
+		return nil
+	}
+	return out
 }
 
 // lowerBoosts does what kswapd does when it has reclaimed for the boosts that
@@ -136,14 +197,24 @@ func (r *pageReplay) reclaim(rec *pageRec) {
 		// Whatever it did before is over.
 		r.finishBoosts(node)
 	}
+	r.explainReclaim(rec, node)
 	if r.decisions != nil {
 		r.decisions.event(r, rec)
 	}
 	switch rec.kind {
 	case trace.KindVmscanDirectReclaimBegin, trace.KindVmscanDirectReclaimEnd:
-		r.reclaimers[rec.pid] = rec.kind == trace.KindVmscanDirectReclaimBegin
+		// While it reclaims it makes requests of its own; then it goes on with
+		// the one that had no memory.
+		t := r.tasks[rec.pid] &^ (buddy.TaskMemalloc | buddy.TaskRetrying)
+		if rec.kind == trace.KindVmscanDirectReclaimBegin {
+			t |= buddy.TaskMemalloc
+		} else {
+			t |= buddy.TaskRetrying
+			r.shortage = r.shortage || rec.n == 0
+		}
+		r.tasks[rec.pid] = t
 	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep:
-		r.reclaimers[rec.pid] = true
+		r.tasks[rec.pid] |= buddy.TaskMemalloc
 		for i := range r.boosts {
 			if isWake(rec) && r.a.Zone(i).Node() == node {
 				r.boosts[i] = r.a.Zone(i).WatermarkBoost()
@@ -152,6 +223,17 @@ func (r *pageReplay) reclaim(rec *pageRec) {
 		r.note(PageCall{Kind: CallReclaim, Time: rec.time, Request: buddy.Request{CPU: buddy.CPU(rec.cpu)}, Node: node, On: isWake(rec)})
 		r.a.SetReclaimActive(node, isWake(rec))
 		r.a.SetPressureThresholds(node, isWake(rec))
+	}
+}
+
+// explainReclaim lets an event of reclaim tell what the counters hide.
+func (r *pageReplay) explainReclaim(rec *pageRec, node buddy.NodeID) {
+	q := r.request(rec)
+	switch {
+	case rec.kind == trace.KindVmscanWakeupKswapd && q.GFP != 0:
+		r.explainCounters(rec, func() bool { return r.a.WakesKswapd(q, node) })
+	case rec.kind == trace.KindVmscanDirectReclaimBegin:
+		r.explainCounters(rec, func() bool { return r.a.ChooseZone(q) < 0 })
 	}
 }
 

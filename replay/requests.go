@@ -40,8 +40,10 @@ const (
 	CallShort
 	// CallBoost sets a zone's watermark boost to N pages, as kswapd lowered it.
 	CallBoost
-	// CallFold folds a CPU's counters.
+	// CallFold folds a CPU's counters; CallHidden sets what the CPUs hide from a
+	// zone's.
 	CallFold
+	CallHidden
 )
 
 // PageCall is one call of a capture's request stream, in the order in which
@@ -61,6 +63,8 @@ type PageCall struct {
 	// N is how many pages are asked for in bulk or drained, or a boost; Zone which
 	// zone's list is drained, or watermark boosted.
 	N, Zone int
+	// Hidden are CallHidden's pages, by CPU.
+	Hidden []int64
 	// Type is CallUnisolate's pageblock type.
 	Type buddy.MigrateType
 	// Node and On are CallReclaim's and CallShort's.
@@ -145,7 +149,7 @@ func (r *pageReplay) note(c PageCall) *PageCall {
 
 // String names the call.
 func (k CallKind) String() string {
-	names := [...]string{"alloc", "bulk", "free", "prepare", "commit", "free to zone", "drain", "decay", "take", "isolate", "unisolate", "reclaim", "short lists", "boost", "fold"}
+	names := [...]string{"alloc", "bulk", "free", "prepare", "commit", "free to zone", "drain", "decay", "take", "isolate", "unisolate", "reclaim", "short lists", "boost", "fold", "hidden"}
 	if int(k) < len(names) {
 		return names[k]
 	}

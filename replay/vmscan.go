@@ -73,7 +73,7 @@ func Reclaim(ctx context.Context, c Capture, o Options) (*Result, error) {
 		return nil, err
 	}
 	o.Observe, o.calls = nil, nil
-	d := &decisions{sessions: map[int32]*session{}, boosting: -1}
+	d := &decisions{counts: map[decisionKind]int{}, sessions: map[int32]*session{}, boosted: map[int16]buddy.NodeID{}}
 	pages, err := in.replayWith(ctx, o, d)
 	if err != nil {
 		return nil, err
@@ -114,19 +114,15 @@ type decisions struct {
 	// asleep: kswapd of these nodes certainly sleeps.
 	asleep   uint64
 	sessions map[int32]*session
-	// boosting is the operation whose request woke kswapd in the model, because
-	// it boosted a watermark, until the kernel's event comes; -1 for none.
-	boosting int32
-	boosted  buddy.NodeID
+	// boosted are the nodes whose kswapd a CPU's last request woke in the model,
+	// because it boosted a watermark, until the kernel's event comes.
+	boosted map[int16]buddy.NodeID
 	// scanned and reclaimed are the sums of kswapd (0) and tasks (1); runs how
 	// often each began.
 	scanned, reclaimed, runs [2]uint64
 }
 
 func (d *decisions) decide(k decisionKind, rec *pageRec, right bool, text string) {
-	if d.counts == nil {
-		d.counts = map[decisionKind]int{}
-	}
 	d.counts[k]++
 	d.res.Requests++
 	if right {
@@ -168,8 +164,9 @@ const defaultPriority = 12
 func (d *decisions) wake(r *pageReplay, rec *pageRec, node buddy.NodeID) {
 	q := r.request(rec)
 	if q.GFP == 0 {
-		d.decide(wakes, rec, d.boosting >= 0 && d.boosted == node, "kswapd is woken for a boosted watermark, in the model none was boosted")
-		d.boosting = -1
+		at, ok := d.boosted[rec.cpu]
+		d.decide(wakes, rec, ok && at == node, "kswapd is woken for a boosted watermark, in the model none was boosted")
+		delete(d.boosted, rec.cpu)
 		return
 	}
 	d.decide(wakes, rec, r.a.WakesKswapd(q, node), fmt.Sprintf("order %d %v wakes kswapd, in the model it does not", rec.order, q.GFP))
@@ -190,10 +187,10 @@ func (d *decisions) request(r *pageReplay, rec *pageRec) {
 // missed counts a boost for which the model, but not the kernel, woke a kswapd
 // that certainly slept.
 func (d *decisions) missed(rec *pageRec) {
-	if d.boosting >= 0 && d.asleep>>d.boosted&1 != 0 {
+	if node, ok := d.boosted[rec.cpu]; ok && d.asleep>>node&1 != 0 {
 		d.decide(wakes, rec, false, "the model wakes kswapd for a boosted watermark, the kernel does not")
 	}
-	d.boosting = -1
+	delete(d.boosted, rec.cpu)
 }
 
 // watchBoosts notes which requests wake kswapd because they boosted a watermark.
@@ -203,7 +200,7 @@ func (r *pageReplay) watchBoosts() {
 	}
 	r.a.SetPressure(buddy.Pressure{WakeKswapd: func(node buddy.NodeID, _ buddy.Order, _ buddy.ZoneType, gfp buddy.GFP) {
 		if gfp == 0 {
-			r.decisions.boosting, r.decisions.boosted = r.op.rec, node
+			r.decisions.boosted[r.t.at(r.op.rec).cpu] = node
 		}
 	}})
 }

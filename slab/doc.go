@@ -29,29 +29,29 @@
 //
 // # How objects move
 //
-//	              head                          head
-//	CPU's list ----------> in use    in use ----------> CPU's list, if it is of the CPU's slab
-//	     ^                              |
-//	     | whole list                   +-------------> the slab's own list, else
-//	slab's own list                                          |
-//	     ^                                     was full: to the CPU's partial slabs, or the node's
-//	     | first slab                          now empty: given back, if the node has min_partial
-//	CPU's partial slabs  <--- first slabs, up to half of what a CPU may have ---  node's partial slabs
-//	                                                       none: a new slab
+//		              head                          head
+//		CPU's list ----------> in use    in use ----------> CPU's list, if it is of the CPU's slab
+//		     ^                              |
+//		     | whole list                   +-------------> the slab's own list, else
+//		slab's own list                                          |
+//		     ^                                     was full: to the CPU's partial slabs, or the node's
+//		     | first slab                          now empty: given back, if the node has min_partial
+//		CPU's partial slabs  <--- first slabs, up to half of what a CPU may have ---  node's partial slabs
+//		                                                       none: a new slab
 //
-//   - Allocation takes the CPU's free list, then what others have freed into its slab,
-//     then the CPU's first partial slab, then the node's first one, then another node's,
-//     then pages: ___slab_alloc.
-//   - A free into a slab that is not the CPU's goes to the head of that slab's list. A
-//     slab that was full goes to the CPU's partial slabs; a full such list (counted
-//     in slabs) first goes to the node, to the tail: __slab_free, put_cpu_partial.
-//   - A new slab's objects are in a cache's random order from a start that is drawn
-//     for each slab (CONFIG_SLAB_FREELIST_RANDOM), else ascending.
-//   - Bulk requests take the CPU's list as far as it goes and refill in between;
-//     bulk frees are sorted into chains of a slab, looking back at most three objects:
-//     build_detached_freelist.
-//   - Since 6.18 a cache may have sheaves: arrays of objects of each CPU before all of
-//     this, with a barn of full and empty ones on each node.
+//	  - Allocation takes the CPU's free list, then what others have freed into its slab,
+//	    then the CPU's first partial slab, then the node's first one, then another node's,
+//	    then pages: ___slab_alloc.
+//	  - A free into a slab that is not the CPU's goes to the head of that slab's list. A
+//	    slab that was full goes to the CPU's partial slabs; a full such list (counted
+//	    in slabs) first goes to the node, to the tail: __slab_free, put_cpu_partial.
+//	  - A new slab's objects are in a cache's random order from a start that is drawn
+//	    for each slab (CONFIG_SLAB_FREELIST_RANDOM), else ascending.
+//	  - Bulk requests take the CPU's list as far as it goes and refill in between;
+//	    bulk frees are sorted into chains of a slab, looking back at most three objects:
+//	    build_detached_freelist.
+//	  - Since 6.18 a cache may have sheaves: arrays of objects of each CPU before all of
+//	    this, with a barn of full and empty ones on each node.
 //
 // # kmalloc
 //
