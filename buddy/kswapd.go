@@ -4,12 +4,7 @@ package buddy
 // block of an order above the high watermark, so that kswapd has nothing to do:
 // pgdat_balanced. A node without such zones is balanced.
 func (a *Allocator) Balanced(node NodeID, order Order, highest ZoneType) bool {
-	reserve, any := 0, false
-	for i, t := range a.zoneTypes {
-		if t == highest {
-			reserve = i
-		}
-	}
+	reserve, any := a.reserveOf(highest), false
 	for i := range a.zones {
 		z := &a.zones[i]
 		if z.node != node || z.typ > highest || z.managed == 0 {
@@ -130,3 +125,20 @@ func (a *Allocator) SetHiddenFree(zone int, pages []int64) {
 
 // StatThreshold is how many pages each CPU may hide from a zone's counters now.
 func (z *Zone) StatThreshold() int64 { return z.statThreshold }
+
+// ZoneOK says whether a zone has a block of an order above a mark that is given in
+// pages, for requests up to a type of zone: zone_watermark_ok.
+func (a *Allocator) ZoneOK(zone int, order Order, mark uint64, highest ZoneType) bool {
+	z := &a.zones[zone]
+	return a.watermarkOK(z, int(order), mark, a.reserveOf(highest), 0, z.seenFree())
+}
+
+// reserveOf is the index of a type in lowmem reserves.
+func (a *Allocator) reserveOf(highest ZoneType) int {
+	for i, t := range a.zoneTypes {
+		if t == highest {
+			return i
+		}
+	}
+	return len(a.zoneTypes) - 1
+}
