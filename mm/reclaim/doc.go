@@ -46,7 +46,9 @@
 // is written for reclaim is at the tail when the batch is done.
 //
 // Left out: cgroups' own lists ([mm/memcg] charges), the multi-generational LRU,
-// throttling, huge pages, unevictable pages, compaction.
+// throttling, huge pages, unevictable pages. Compaction is in [mm/compaction], which
+// moves the pages on these lists.
 //
+// [mm/compaction]: https://pkg.go.dev/github.com/kernsim/kernsim/mm/compaction
 // [mm/memcg]: https://pkg.go.dev/github.com/kernsim/kernsim/mm/memcg
 package reclaim

@@ -122,8 +122,11 @@ func (m *Memory) direct(r buddy.Request) uint64 {
 	sc := control{cpu: r.CPU, order: r.Order, highest: r.GFP.HighestZone(m.types), gfp: r.GFP, writePage: true, swap: true, wanted: swapClusterMax}
 	for {
 		m.turns(r, &sc)
-		if sc.reclaimed > 0 || sc.force || !sc.skipped {
+		switch {
+		case sc.reclaimed > 0 || sc.force || !sc.skipped && !sc.ready:
 			return sc.reclaimed
+		case sc.ready:
+			return 1 // compaction is what helps
 		}
 		sc.force, sc.skipped = true, false
 	}
@@ -134,17 +137,37 @@ func (m *Memory) turns(r buddy.Request, sc *control) {
 	for sc.priority = DefPriority; sc.priority >= 0; sc.priority-- {
 		sc.scanned = 0
 		for id := range m.nodes {
-			if r.Nodes.Has(buddy.NodeID(id)) {
+			if r.Nodes.Has(buddy.NodeID(id)) && !m.ready(buddy.NodeID(id), sc) {
 				m.shrinkNode(buddy.NodeID(id), sc)
 			}
 		}
-		if sc.reclaimed >= sc.wanted {
+		if sc.reclaimed >= sc.wanted || sc.ready {
 			break
 		}
 	}
 	for id := range m.nodes {
 		m.snapshot(&m.nodes[id])
 	}
+}
+
+// ready says whether a node has enough free pages for compaction to make a large
+// block (compaction_ready).
+func (m *Memory) ready(id buddy.NodeID, sc *control) bool {
+	if sc.order <= costlyOrder {
+		return false
+	}
+	for i := range m.a.NumZones() {
+		z := m.a.Zone(i)
+		if z.Node() != id || z.Type() > sc.highest || z.Managed() == 0 {
+			continue
+		}
+		suitable := m.a.CompactionSuitable(i, sc.request())
+		if suitable == buddy.CompactSuccess || suitable != buddy.CompactSkipped && m.a.ZoneOK(i, 0, z.Watermarks().High+z.WatermarkBoost()+2<<sc.order, sc.highest) {
+			sc.ready = true
+			return true
+		}
+	}
+	return false
 }
 
 // DropCaches frees what it can of the page cache without writing

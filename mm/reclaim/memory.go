@@ -26,6 +26,8 @@ type Config struct {
 	Swap *SwapMap
 	// Evicted is called for each page that is taken, before it is freed.
 	Evicted func(Eviction)
+	// Moved is called for each page that compaction moved.
+	Moved func(from, to buddy.PFN)
 	// Shrinkers are asked to free objects at every step.
 	Shrinkers []*slab.Shrink
 	// OutOfMemory is asked when a request finds nothing more: it reports
@@ -96,10 +98,36 @@ func New(a *buddy.Allocator, c Config) (*Memory, error) {
 		nodes = max(nodes, int(a.Zone(i).Node())+1)
 	}
 	m.nodes = make([]node, nodes)
-	a.SetPressure(buddy.Pressure{
-		WakeKswapd: m.wake, DirectReclaim: m.direct, Reclaimable: m.reclaimable, OutOfMemory: c.OutOfMemory,
-	})
+	a.SetPressure(m.Hooks())
 	return m, nil
+}
+
+// Hooks are what the slow path calls; compaction adds its own.
+func (m *Memory) Hooks() buddy.Pressure {
+	return buddy.Pressure{WakeKswapd: m.wake, DirectReclaim: m.direct, Reclaimable: m.reclaimable, OutOfMemory: m.c.OutOfMemory}
+}
+
+// Movable says whether compaction may move a page: it is on a list.
+func (m *Memory) Movable(pfn buddy.PFN) bool {
+	p := m.at(uint32(pfn))
+	return p != nil && p.flags&(inUse|onList|writeback) == inUse|onList
+}
+
+// Move gives a page's use to another page of the zone, which the allocator gave to
+// compaction: at its list's head, as a page that is put back after migration.
+func (m *Memory) Move(from, to buddy.PFN) {
+	if !m.Movable(from) || m.zoneOf(to) < 0 {
+		return
+	}
+	p := m.at(uint32(from))
+	n := m.nodeOf(p)
+	m.remove(n, uint32(from))
+	moved := m.make(uint32(to))
+	*moved, *p = *p, page{}
+	m.pushHead(n, uint32(to))
+	if m.c.Moved != nil {
+		m.c.Moved(from, to)
+	}
 }
 
 // Stats gives the counters.

@@ -18,9 +18,9 @@ type control struct {
 	writePage bool
 	swap      bool
 	// deactivate are the kinds of active pages that may become inactive; force:
-	// both. skipped: active pages were passed over.
-	deactivate     [2]bool
-	force, skipped bool
+	// both. skipped: active pages were passed over; ready: compaction can do the rest.
+	deactivate            [2]bool
+	force, skipped, ready bool
 
 	trim, tiny         bool
 	costs              Costs
@@ -81,8 +81,8 @@ func (m *Memory) goOn(n *node, id buddy.NodeID, got uint64, sc *control) bool {
 	}
 	for i := range m.a.NumZones() {
 		z := m.a.Zone(i)
-		if z.Node() == id && z.Type() <= sc.highest && m.a.ZoneOK(i, sc.order, z.Watermarks().Min+z.WatermarkBoost(), sc.highest) {
-			return false
+		if z.Node() == id && z.Type() <= sc.highest && z.Managed() > 0 && m.a.CompactionSuitable(i, sc.request()) != buddy.CompactSkipped {
+			return false // there is a block, or enough for compaction to make one
 		}
 	}
 	left := uint64(n.lists[InactiveFile].n)
@@ -90,6 +90,11 @@ func (m *Memory) goOn(n *node, id buddy.NodeID, got uint64, sc *control) bool {
 		left += uint64(n.lists[InactiveAnon].n)
 	}
 	return left > 2<<sc.order
+}
+
+// request is what a reclaim is for.
+func (sc *control) request() buddy.Request {
+	return buddy.Request{CPU: sc.cpu, Node: buddy.NoNode, Order: sc.order, GFP: sc.gfp}
 }
 
 // costlyOrder is PAGE_ALLOC_COSTLY_ORDER.
