@@ -3,6 +3,7 @@ package vma
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -115,8 +116,14 @@ func TestAgainstKernel(t *testing.T) {
 	}
 }
 
-func againstKernel(t *testing.T, file string, seed uint64) {
-	t.Helper()
+// process is a process that does system calls.
+type process struct {
+	t     *testing.T
+	stdin io.Writer
+	out   *bufio.Scanner
+}
+
+func newProcess(t *testing.T, file string) *process {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+file)
 	cmd.Stderr = os.Stderr
@@ -125,9 +132,65 @@ func againstKernel(t *testing.T, file string, seed uint64) {
 	stdout, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	defer func() { stdin.Close(); require.NoError(t, cmd.Wait()) }()
-	in := bufio.NewScanner(stdout)
+	t.Cleanup(func() { stdin.Close(); require.NoError(t, cmd.Wait()) })
+	return &process{t, stdin, bufio.NewScanner(stdout)}
+}
 
+// do does a call and gives its errno and the address space after it.
+func (p *process) do(call string) (errno int, maps []string) {
+	_, err := p.stdin.Write([]byte(call))
+	require.NoError(p.t, err)
+	require.True(p.t, p.out.Scan())
+	_, err = fmt.Sscan(p.out.Text(), &errno)
+	require.NoError(p.t, err)
+	for p.out.Scan() && p.out.Text() != "." {
+		maps = append(maps, p.out.Text())
+	}
+	return errno, maps
+}
+
+// TestSituationsOnKernel: the situations come out the same on the kernel that runs
+// the test.
+func TestSituationsOnKernel(t *testing.T) {
+	unaccount := newKernel(t)
+	file := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(file, make([]byte, 64<<pageShift), 0o600))
+	p := newProcess(t, file)
+	for _, c := range situations {
+		s, err := New(Config{Unaccount: unaccount})
+		require.NoError(t, err)
+		f := &File{Path: file}
+		_, _ = p.do(fmt.Sprintln(syscall.SYS_MUNMAP, situationBase, rangeSize<<pageShift, 0, 0, 0, 0))
+		for text := range strings.SplitSeq(c.calls, "; ") {
+			x := situation(text)
+			require.NoError(t, x.do(s, f))
+			var call string
+			switch x.verb {
+			case "map":
+				call = fmt.Sprintln(syscall.SYS_MMAP, x.from, x.size, uint64(x.prot), uint64(MapPrivate|MapAnonymous|MapFixed), ^uint64(0), 0)
+			case "file":
+				call = fmt.Sprintln(syscall.SYS_MMAP, x.from, x.size, uint64(ProtRead), uint64(MapPrivate|MapFixed), 0, x.n<<pageShift)
+			case "unmap":
+				call = fmt.Sprintln(syscall.SYS_MUNMAP, x.from, x.size, 0, 0, 0, 0)
+			case "prot":
+				call = fmt.Sprintln(syscall.SYS_MPROTECT, x.from, x.size, uint64(x.prot), 0, 0, 0)
+			case "write":
+				call = fmt.Sprintln(writeCall, x.from, 0, 0, 0, 0, 0)
+			case "move":
+				call = fmt.Sprintln(syscall.SYS_MREMAP, x.from, x.size, x.size, uint64(RemapMayMove|RemapFixed), situationBase+x.n<<pageShift, 0)
+			case "grow":
+				call = fmt.Sprintln(syscall.SYS_MREMAP, x.from, x.size, x.n<<pageShift, 0, 0, 0)
+			}
+			errno, maps := p.do(call)
+			require.Zero(t, errno, "%s: %s", c.name, text)
+			require.Equal(t, maps, s.lines(), "%s: %s", c.name, text)
+		}
+	}
+}
+
+func againstKernel(t *testing.T, file string, seed uint64) {
+	t.Helper()
+	p := newProcess(t, file)
 	s, err := New(Config{Unaccount: newKernel(t)})
 	require.NoError(t, err)
 	f := &File{Path: file}
@@ -211,16 +274,7 @@ func againstKernel(t *testing.T, file string, seed uint64) {
 			got = s.Write(addr)
 		}
 		history = append(history, strings.TrimSpace(call))
-		_, err := stdin.Write([]byte(call))
-		require.NoError(t, err)
-		require.True(t, in.Scan())
-		var errno int
-		_, err = fmt.Sscan(in.Text(), &errno)
-		require.NoError(t, err)
-		var kernel []string
-		for in.Scan() && in.Text() != "." {
-			kernel = append(kernel, in.Text())
-		}
+		errno, kernel := p.do(call)
 		want := 0
 		if e, ok := got.(*Error); ok {
 			want = int(errnos[e.Errno])
