@@ -25,6 +25,8 @@
 //     memory too, up to 16 from the last multiple of 64 KiB or the VMA's start
 //     on (fault-around).
 //
+// What /proc/PID/smaps, smaps_rollup, statm and status say of it can be written.
+//
 // Left out: huge pages, swap (a page that was written to stays), userfaultfd,
 // the order in which CPUs race for a page.
 package fault
@@ -77,6 +79,7 @@ const (
 	filePage
 	shmemPage
 	blocked // PROT_NONE
+	old     // a child's copy that it has not touched yet
 )
 
 // table has the entries of 2 MiB.
@@ -94,6 +97,9 @@ type Machine struct {
 	spare []uint32
 	used  int
 	cache map[filePos]bool // pages of files that are in memory
+	dirty map[filePos]bool // of these, those that were written to
+	// members are the processes, in the order of their start.
+	members []*Memory
 	// sizes of files in bytes; one without is endless.
 	sizes map[*vma.File]uint64
 }
@@ -104,7 +110,9 @@ type filePos struct {
 }
 
 // NewMachine makes a machine with an empty page cache.
-func NewMachine() *Machine { return &Machine{cache: map[filePos]bool{}, sizes: map[*vma.File]uint64{}} }
+func NewMachine() *Machine {
+	return &Machine{cache: map[filePos]bool{}, dirty: map[filePos]bool{}, sizes: map[*vma.File]uint64{}}
+}
 
 // SetSize gives a file a size in bytes. Without one a file is endless.
 func (m *Machine) SetSize(f *vma.File, size uint64) { m.sizes[f] = size }
@@ -154,6 +162,7 @@ type Memory struct {
 	// AnonPages, FilePages and ShmemPages are resident pages.
 	AnonPages, FilePages, ShmemPages uint64
 	stackLimit                       uint64
+	peak, peakResident               uint64 // the most pages mapped and resident so far
 }
 
 // New gives an address space memory. stackLimit is RLIMIT_STACK in bytes, 0 for 8
@@ -162,7 +171,9 @@ func New(m *Machine, s *vma.Space, stackLimit uint64) *Memory {
 	if stackLimit == 0 {
 		stackLimit = 8 << 20
 	}
-	return &Memory{m: m, s: s, tables: map[uint64]*table{}, lastAt: ^uint64(0), stackLimit: stackLimit}
+	x := &Memory{m: m, s: s, tables: map[uint64]*table{}, lastAt: ^uint64(0), stackLimit: stackLimit}
+	m.members = append(m.members, x)
+	return x
 }
 
 // Space is the address space, to look at.
@@ -192,6 +203,7 @@ func (x *Memory) at(addr uint64, create bool) *entry {
 func (x *Memory) Access(addr uint64, write, exec bool) (Kind, error) {
 	addr &^= pageSize - 1
 	if e := x.at(addr, false); e != nil && e.flags&(present|blocked) == present && !exec && (!write || e.flags&writable != 0) {
+		e.flags &^= old
 		return Hit, nil
 	}
 	v, ok := x.s.At(addr)
@@ -272,10 +284,11 @@ func (x *Memory) anon(v *vma.VMA, e *entry, addr uint64) error {
 func (x *Memory) unshare(v *vma.VMA, e *entry, addr uint64) error {
 	switch {
 	case e.flags&(filePage|shmemPage) != 0 && v.Flags&vma.Shared != 0:
-		e.flags |= writable
+		e.flags = e.flags&^old | writable
+		x.m.dirty[filePos{v.File, v.PageOffset + (addr-v.Start)>>pageShift}] = true
 		return nil
 	case e.frame != 0 && x.m.refs[e.frame-1] == 1:
-		e.flags |= writable
+		e.flags = e.flags&^old | writable
 		return x.s.Write(addr)
 	}
 	old := *e
@@ -334,6 +347,7 @@ func (x *Memory) mapFile(e *entry, addr uint64, v *vma.VMA, shmem, write bool) {
 	}
 	if write {
 		flags |= writable
+		x.m.dirty[filePos{v.File, v.PageOffset + (addr-v.Start)>>pageShift}] = true
 	}
 	*e = entry{flags: flags}
 }
@@ -388,6 +402,7 @@ func (x *Memory) each(start, end uint64, f func(e *entry, addr uint64)) {
 
 // zap unmaps the pages of a range (zap_page_range).
 func (x *Memory) zap(start, end uint64) {
+	x.note()
 	x.each(start, end, func(e *entry, addr uint64) {
 		x.forget(*e)
 		*e = entry{}
@@ -423,6 +438,7 @@ func (x *Memory) Mmap(addr, length uint64, prot vma.Prot, flags vma.MapFlags, fi
 
 // Munmap is vma.Space.Munmap.
 func (x *Memory) Munmap(addr, length uint64) error {
+	x.note()
 	err := x.s.Munmap(addr, length)
 	if err == nil {
 		x.zap(addr, addr+(length+pageSize-1)&^(pageSize-1))
@@ -512,6 +528,7 @@ func (x *Memory) Fork() (*Memory, error) {
 			}
 			c := child.at(at, true)
 			*c = *e
+			c.flags |= old
 			child.tables[at>>21].used++
 		})
 		return true
@@ -520,7 +537,10 @@ func (x *Memory) Fork() (*Memory, error) {
 }
 
 // Exit gives all pages back.
-func (x *Memory) Exit() { x.zap(0, 1<<63) }
+func (x *Memory) Exit() {
+	x.zap(0, 1<<63)
+	x.m.members = slices.DeleteFunc(x.m.members, func(y *Memory) bool { return x == y })
+}
 
 // Check proves the counts.
 func (x *Memory) Check() error {

@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/kernsim/kernsim/mm/vma"
@@ -269,4 +270,54 @@ func BenchmarkFault(b *testing.B) {
 		}
 		i++
 	}
+}
+
+// TestTexts: a parent and a child that share pages, in smaps, its sums, statm and
+// status.
+func TestTexts(t *testing.T) {
+	_, x := newMemory(t)
+	mmap(t, x, base, 4, rw, anon, nil, 0)
+	f := &vma.File{Path: "/data", Inode: 7}
+	mmap(t, x, base+16<<pageShift, 2, vma.ProtRead, vma.MapPrivate|vma.MapFixed, f, 3)
+	for i := range uint64(4) {
+		access(t, x, base+i<<pageShift, true)
+	}
+	access(t, x, base+16<<pageShift, false)
+	child, err := x.Fork()
+	require.NoError(t, err)
+	access(t, child, base, true)
+	var b strings.Builder
+	require.NoError(t, child.WriteSmaps(&b, false))
+	first, _, _ := strings.Cut(b.String(), "LazyFree")
+	assert.Equal(t, `10000000-10004000 rw-p 00000000 00:00 0 
+Size:                 16 kB
+KernelPageSize:        4 kB
+MMUPageSize:           4 kB
+Rss:                  16 kB
+Pss:                  10 kB
+Pss_Dirty:            10 kB
+Shared_Clean:          0 kB
+Shared_Dirty:         12 kB
+Private_Clean:         0 kB
+Private_Dirty:         4 kB
+Referenced:            4 kB
+Anonymous:            16 kB
+`, first)
+	assert.Contains(t, b.String(), "VmFlags: rd mr mw me \n")
+	assert.NotContains(t, b.String(), "KSM")
+	b.Reset()
+	require.NoError(t, x.WriteSmapsRollup(&b, true))
+	assert.True(t, strings.HasPrefix(b.String(), "10000000-10012000 ---p 00000000 00:00 0                                  [rollup]\nRss:                  20 kB\nPss:                  14 kB\n"), b.String())
+	assert.Contains(t, b.String(), "Pss_Anon:             10 kB\nPss_File:              4 kB\nPss_Shmem:             0 kB\n")
+	assert.Contains(t, b.String(), "KSM:                   0 kB\n")
+	b.Reset()
+	require.NoError(t, x.WriteStatm(&b))
+	assert.Equal(t, "6 5 1 0 0 4 0\n", b.String())
+	require.NoError(t, x.Munmap(base, 4<<pageShift))
+	b.Reset()
+	require.NoError(t, x.WriteStatus(&b))
+	assert.Equal(t, "VmPeak:\t      24 kB\nVmSize:\t       8 kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\nVmHWM:\t      20 kB\nVmRSS:\t       4 kB\nRssAnon:\t       0 kB\nRssFile:\t       4 kB\nRssShmem:\t       0 kB\nVmData:\t       0 kB\nVmStk:\t       0 kB\nVmSwap:\t       0 kB\n", b.String())
+	child.Exit()
+	x.Exit()
+	assert.Empty(t, x.m.members)
 }

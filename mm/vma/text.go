@@ -27,12 +27,18 @@ func (s *Space) name(v *VMA) string {
 func (s *Space) WriteMaps(w io.Writer) error {
 	var b bytes.Buffer
 	s.Each(func(v VMA) bool {
-		writeMap(&b, &v, s.name(&v))
+		s.WriteMap(&b, &v)
 		return true
 	})
 	_, err := b.WriteTo(w)
 	return err
 }
+
+// WriteMap writes a VMA's line of /proc/PID/maps, which is smaps' first.
+func (s *Space) WriteMap(b *bytes.Buffer, v *VMA) { writeMap(b, v, s.name(v)) }
+
+// WriteRange writes such a line with a name of its own.
+func (s *Space) WriteRange(b *bytes.Buffer, v *VMA, name string) { writeMap(b, v, name) }
 
 func writeMap(b *bytes.Buffer, v *VMA, name string) {
 	var off, inode uint64
