@@ -24,10 +24,12 @@
 //     read of a file or of shared memory maps the pages around it that are in
 //     memory too, up to 16 from the last multiple of 64 KiB or the VMA's start
 //     on (fault-around).
+//   - Private anonymous memory may get 2 MiB at once where an aligned place is empty
+//     (transparent huge pages); what treats a part of it splits it.
 //
 // What /proc/PID/smaps, smaps_rollup, statm and status say of it can be written.
 //
-// Left out: huge pages, swap (a page that was written to stays), userfaultfd,
+// Left out: huge pages of files, swap (a page that was written to stays), userfaultfd,
 // the order in which CPUs race for a page.
 package fault
 
@@ -86,6 +88,7 @@ const (
 type table struct {
 	entries [tableSize]entry
 	used    int
+	huge    bool // they are one huge page
 }
 
 // Machine is what processes share: the frames of anonymous memory and the page
@@ -93,11 +96,16 @@ type table struct {
 type Machine struct {
 	// Limit is how many frames of anonymous memory there are; 0 means no limit.
 	Limit int
-	refs  []uint32 // by frame
-	spare []uint32
-	used  int
-	cache map[filePos]bool // pages of files that are in memory
-	dirty map[filePos]bool // of these, those that were written to
+	// Huge says where transparent huge pages are used; HugeZero that a read gets
+	// a huge zero page (use_zero_page), HugeZeroCopied that a write to that gets a
+	// huge page, as from Linux 6.13 on.
+	Huge                     HugeMode
+	HugeZero, HugeZeroCopied bool
+	refs                     []uint32 // by frame
+	spare                    []uint32
+	used                     int
+	cache                    map[filePos]bool // pages of files that are in memory
+	dirty                    map[filePos]bool // of these, those that were written to
 	// members are the processes, in the order of their start.
 	members []*Memory
 	// sizes of files in bytes; one without is endless.
@@ -248,10 +256,18 @@ func (x *Memory) grow(addr uint64) (vma.VMA, bool) {
 }
 
 func (x *Memory) handle(v *vma.VMA, addr uint64, write bool) (Kind, error) {
+	if done, err := x.mapHuge(v, addr, write); done {
+		return Minor, err
+	}
 	e := x.at(addr, true)
 	if e.flags&present != 0 {
 		if !write || e.flags&writable != 0 {
 			return Hit, nil
+		}
+		if t := x.tables[addr>>hugeShift]; t.huge {
+			if done, err := x.writeHuge(v, t, addr); done {
+				return Minor, err
+			}
 		}
 		return Minor, x.unshare(v, e, addr)
 	}
@@ -369,47 +385,59 @@ func (x *Memory) around(v *vma.VMA, addr uint64) {
 	}
 }
 
-// each calls f with the entries of a range that are present.
-func (x *Memory) each(start, end uint64, f func(e *entry, addr uint64)) {
-	if end>>21-start>>21 > uint64(len(x.tables)) {
-		// Fewer tables than places for them.
-		keys := make([]uint64, 0, len(x.tables))
-		for key := range x.tables { // order does not matter: they are sorted
-			if at := key << 21; at < end && at+1<<21 > start {
-				keys = append(keys, key)
+// eachTable calls f with the tables of a range, by address.
+func (x *Memory) eachTable(start, end uint64, f func(key uint64)) {
+	if start >= end {
+		return
+	}
+	first, last := start>>hugeShift, (end-1)>>hugeShift
+	if last-first < uint64(len(x.tables)) {
+		for key := first; key <= last; key++ {
+			if x.tables[key] != nil {
+				f(key)
 			}
-		}
-		slices.Sort(keys)
-		for _, key := range keys {
-			x.each(max(start, key<<21), min(end, (key+1)<<21), f)
 		}
 		return
 	}
-	for at := start &^ (pageSize - 1); at < end; {
-		t := x.tables[at>>21]
-		next := (at>>21 + 1) << 21
-		if t == nil {
-			at = next
-			continue
+	// Fewer tables than places for them.
+	keys := make([]uint64, 0, len(x.tables))
+	for key := range x.tables { // order does not matter: they are sorted
+		if key >= first && key <= last {
+			keys = append(keys, key)
 		}
-		for ; at < min(next, end); at += pageSize {
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		f(key)
+	}
+}
+
+// each calls f with the entries of a range that are present.
+func (x *Memory) each(start, end uint64, f func(e *entry, addr uint64)) {
+	x.eachTable(start, end, func(key uint64) {
+		t := x.tables[key]
+		for at := max(start&^(pageSize-1), key<<hugeShift); at < min(end, (key+1)<<hugeShift); at += pageSize {
 			if e := &t.entries[at>>pageShift%tableSize]; e.flags&present != 0 {
 				f(e, at)
 			}
 		}
-	}
+	})
 }
 
-// zap unmaps the pages of a range (zap_page_range).
+// zap unmaps the pages of a range (zap_page_range). Their tables stay, but for those
+// of huge pages.
 func (x *Memory) zap(start, end uint64) {
 	x.note()
+	x.splitAt(start)
+	x.splitAt(end)
 	x.each(start, end, func(e *entry, addr uint64) {
 		x.forget(*e)
 		*e = entry{}
-		if t := x.tables[addr>>21]; t.used > 1 {
-			t.used--
-		} else {
-			delete(x.tables, addr>>21)
+		x.tables[addr>>hugeShift].used--
+	})
+	x.eachTable(start, end, func(key uint64) {
+		if t := x.tables[key]; t.huge && t.used == 0 {
+			delete(x.tables, key)
 			x.last, x.lastAt = nil, ^uint64(0)
 		}
 	})
@@ -430,6 +458,8 @@ func (x *Memory) Mmap(addr, length uint64, prot vma.Prot, flags vma.MapFlags, fi
 	end := at + (length+pageSize-1)&^(pageSize-1)
 	if err == nil {
 		x.zap(at, end)
+		x.freeTables(at, end)
+		x.splitBorders(at, end)
 	} else {
 		x.prune(at, end) // refused after the old mapping had gone
 	}
@@ -441,7 +471,9 @@ func (x *Memory) Munmap(addr, length uint64) error {
 	x.note()
 	err := x.s.Munmap(addr, length)
 	if err == nil {
-		x.zap(addr, addr+(length+pageSize-1)&^(pageSize-1))
+		end := addr + (length+pageSize-1)&^(pageSize-1)
+		x.zap(addr, end)
+		x.freeTables(addr, end)
 	}
 	return err
 }
@@ -449,8 +481,15 @@ func (x *Memory) Munmap(addr, length uint64) error {
 // Mprotect is vma.Space.Mprotect: entries lose what is not allowed any more.
 // Anonymous pages of one process alone become writable at once.
 func (x *Memory) Mprotect(addr, length uint64, prot vma.Prot) error {
+	end := addr + (length+pageSize-1)&^(pageSize-1)
+	before := [2]vma.Flags{x.flagsAt(addr), x.flagsAt(end - 1)}
 	err := x.s.Mprotect(addr, length, prot)
-	x.each(addr, addr+(length+pageSize-1)&^(pageSize-1), func(e *entry, at uint64) {
+	for i, at := range [2]uint64{addr, end - 1} {
+		if x.flagsAt(at) != before[i] {
+			x.splitAt([2]uint64{addr, end}[i])
+		}
+	}
+	x.each(addr, end, func(e *entry, at uint64) {
 		v, ok := x.s.At(at)
 		switch {
 		case !ok:
@@ -467,6 +506,12 @@ func (x *Memory) Mprotect(addr, length uint64, prot vma.Prot) error {
 	return err
 }
 
+// flagsAt are the flags of an address's VMA, 0 without one.
+func (x *Memory) flagsAt(addr uint64) vma.Flags {
+	v, _ := x.s.At(addr)
+	return v.Flags
+}
+
 // Mremap is vma.Space.Mremap: the pages go along.
 func (x *Memory) Mremap(addr, oldLen, newLen uint64, flags vma.RemapFlags, to uint64) (uint64, error) {
 	at, err := x.s.Mremap(addr, oldLen, newLen, flags, to)
@@ -478,10 +523,14 @@ func (x *Memory) Mremap(addr, oldLen, newLen uint64, flags vma.RemapFlags, to ui
 		return at, err
 	}
 	if at == addr {
-		x.zap(addr+min(oldLen, newLen), addr+max(oldLen, newLen))
+		x.zap(addr+min(oldLen, newLen), addr+oldLen)
+		x.freeTables(addr+min(oldLen, newLen), addr+oldLen)
+		x.splitBorders(addr+newLen, addr+newLen)
 		return at, nil
 	}
 	x.zap(at, at+newLen)
+	x.freeTables(at, at+newLen)
+	huge := x.liftHuge(addr, addr+min(oldLen, newLen), at)
 	x.each(addr, addr+min(oldLen, newLen), func(e *entry, from uint64) {
 		moved := *e
 		*e = entry{}
@@ -489,8 +538,42 @@ func (x *Memory) Mremap(addr, oldLen, newLen uint64, flags vma.RemapFlags, to ui
 		*x.at(from-addr+at, true) = moved
 		x.tables[(from-addr+at)>>21].used++
 	})
+	for _, key := range huge {
+		x.tables[key].huge = true
+	}
 	x.zap(addr, addr+oldLen)
+	if _, ok := x.s.At(addr); !ok {
+		x.freeTables(addr, addr+oldLen)
+	}
+	x.splitBorders(addr, addr+oldLen)
 	return at, nil
+}
+
+// liftHuge splits the huge pages of a range that is moved, but for those that stay
+// whole; it gives the tables that these will have (move_huge_pmd).
+func (x *Memory) liftHuge(start, end, to uint64) (whole []uint64) {
+	x.eachTable(start, end, func(key uint64) {
+		t := x.tables[key]
+		if !t.huge {
+			return
+		}
+		from := key << hugeShift
+		if from >= start && from+hugeSize <= end && (to-start)%hugeSize == 0 {
+			whole = append(whole, (from-start+to)>>hugeShift)
+		}
+		t.huge = false
+	})
+	return whole
+}
+
+// Madvise is vma.Space.Madvise; MADV_DONTNEED drops the pages.
+func (x *Memory) Madvise(addr, length uint64, a vma.Advice) error {
+	if a == vma.AdviseDontNeed {
+		return x.DontNeed(addr, length)
+	}
+	err := x.s.Madvise(addr, length, a)
+	x.splitBorders(addr, addr+(length+pageSize-1)&^(pageSize-1))
+	return err
 }
 
 // DontNeed is madvise with MADV_DONTNEED: the pages are gone, the next access
@@ -529,6 +612,7 @@ func (x *Memory) Fork() (*Memory, error) {
 			c := child.at(at, true)
 			*c = *e
 			c.flags |= old
+			child.tables[at>>hugeShift].huge = x.tables[at>>hugeShift].huge
 			child.tables[at>>21].used++
 		})
 		return true

@@ -14,6 +14,7 @@ type usage struct {
 	size, rss, referenced, anonymous                     uint64
 	sharedClean, sharedDirty, privateClean, privateDirty uint64
 	pss, pssDirty, pssAnon, pssFile, pssShmem, locked    uint64
+	huge                                                 uint64
 }
 
 // pssShift are the binary places of a page's share (PSS_SHIFT).
@@ -39,6 +40,11 @@ func (m *Machine) mapped() map[filePos]uint32 {
 // gather adds a VMA's pages (smap_gather_stats).
 func (x *Memory) gather(u *usage, v *vma.VMA, mapped map[filePos]uint32) {
 	u.size += v.End - v.Start
+	x.eachTable(v.Start, v.End, func(key uint64) {
+		if t := x.tables[key]; t.huge && t.entries[0].flags&zeroPage == 0 {
+			u.huge += hugeSize
+		}
+	})
 	x.each(v.Start, v.End, func(e *entry, at uint64) {
 		if e.flags&zeroPage != 0 {
 			return
@@ -108,7 +114,9 @@ func (u *usage) write(b *bytes.Buffer, rollup, newer bool) {
 	if newer {
 		line(b, "KSM", 0)
 	}
-	for _, name := range []string{"LazyFree", "AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb", "Private_Hugetlb", "Swap", "SwapPss"} {
+	line(b, "LazyFree", 0)
+	line(b, "AnonHugePages", u.huge)
+	for _, name := range []string{"ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb", "Private_Hugetlb", "Swap", "SwapPss"} {
 		line(b, name, 0)
 	}
 	line(b, "Locked", u.locked>>pssShift)
@@ -128,7 +136,7 @@ func (x *Memory) WriteSmaps(w io.Writer, newer bool) error {
 		line(&b, "KernelPageSize", pageSize)
 		line(&b, "MMUPageSize", pageSize)
 		u.write(&b, false, newer)
-		b.WriteString("THPeligible:           0\nVmFlags: ")
+		fmt.Fprintf(&b, "THPeligible:    %8d\nVmFlags: ", b2i(x.fits(&v)))
 		for _, f := range vmFlagNames {
 			if v.Flags&f.f != 0 {
 				b.WriteString(f.name + " ")
