@@ -108,6 +108,8 @@ type Machine struct {
 	dirty                    map[filePos]bool // of these, those that were written to
 	// members are the processes, in the order of their start.
 	members []*Memory
+	// tlb are the huge pages of shared mappings.
+	tlb map[filePos]*tlbPage
 	// sizes of files in bytes; one without is endless.
 	sizes map[*vma.File]uint64
 }
@@ -119,7 +121,7 @@ type filePos struct {
 
 // NewMachine makes a machine with an empty page cache.
 func NewMachine() *Machine {
-	return &Machine{cache: map[filePos]bool{}, dirty: map[filePos]bool{}, sizes: map[*vma.File]uint64{}}
+	return &Machine{cache: map[filePos]bool{}, dirty: map[filePos]bool{}, tlb: map[filePos]*tlbPage{}, sizes: map[*vma.File]uint64{}}
 }
 
 // SetSize gives a file a size in bytes. Without one a file is endless.
@@ -169,6 +171,7 @@ type Memory struct {
 	MinorFaults, MajorFaults uint64
 	// AnonPages, FilePages and ShmemPages are resident pages.
 	AnonPages, FilePages, ShmemPages uint64
+	tlb                              []tlbEntry // by address
 	stackLimit                       uint64
 	peak, peakResident               uint64 // the most pages mapped and resident so far
 }
@@ -256,6 +259,9 @@ func (x *Memory) grow(addr uint64) (vma.VMA, bool) {
 }
 
 func (x *Memory) handle(v *vma.VMA, addr uint64, write bool) (Kind, error) {
+	if v.HugePageSize() > 0 {
+		return x.mapTLB(v, addr, write)
+	}
 	if done, err := x.mapHuge(v, addr, write); done {
 		return Minor, err
 	}
@@ -428,6 +434,7 @@ func (x *Memory) each(start, end uint64, f func(e *entry, addr uint64)) {
 // of huge pages.
 func (x *Memory) zap(start, end uint64) {
 	x.note()
+	x.zapTLB(start, end)
 	x.splitAt(start)
 	x.splitAt(end)
 	x.each(start, end, func(e *entry, addr uint64) {
@@ -445,6 +452,11 @@ func (x *Memory) zap(start, end uint64) {
 
 // prune unmaps the pages of a range that are in no VMA any more.
 func (x *Memory) prune(start, end uint64) {
+	for i := len(x.tlb) - 1; i >= 0; i-- {
+		if _, ok := x.s.At(x.tlb[i].addr); !ok && x.tlb[i].addr >= start && x.tlb[i].addr < end {
+			x.zapTLB(x.tlb[i].addr, x.tlb[i].addr+1)
+		}
+	}
 	x.each(start, end, func(_ *entry, addr uint64) {
 		if _, ok := x.s.At(addr); !ok {
 			x.zap(addr, addr+pageSize)
@@ -489,6 +501,7 @@ func (x *Memory) Mprotect(addr, length uint64, prot vma.Prot) error {
 			x.splitAt([2]uint64{addr, end}[i])
 		}
 	}
+	x.protectTLB(addr, end)
 	x.each(addr, end, func(e *entry, at uint64) {
 		v, ok := x.s.At(at)
 		switch {
@@ -531,6 +544,7 @@ func (x *Memory) Mremap(addr, oldLen, newLen uint64, flags vma.RemapFlags, to ui
 	x.zap(at, at+newLen)
 	x.freeTables(at, at+newLen)
 	huge := x.liftHuge(addr, addr+min(oldLen, newLen), at)
+	x.moveTLB(addr, addr+min(oldLen, newLen), at)
 	x.each(addr, addr+min(oldLen, newLen), func(e *entry, from uint64) {
 		moved := *e
 		*e = entry{}
@@ -594,6 +608,7 @@ func (x *Memory) Fork() (*Memory, error) {
 		return nil, err
 	}
 	child := New(x.m, s, x.stackLimit)
+	x.forkTLB(child)
 	s.Each(func(v vma.VMA) bool {
 		if v.AnonVMA == 0 || v.Flags&vma.WipeOnFork != 0 {
 			return true // nothing that faults would not find again

@@ -14,7 +14,7 @@ type usage struct {
 	size, rss, referenced, anonymous                     uint64
 	sharedClean, sharedDirty, privateClean, privateDirty uint64
 	pss, pssDirty, pssAnon, pssFile, pssShmem, locked    uint64
-	huge                                                 uint64
+	huge, sharedTLB, privateTLB                          uint64
 }
 
 // pssShift are the binary places of a page's share (PSS_SHIFT).
@@ -45,6 +45,15 @@ func (x *Memory) gather(u *usage, v *vma.VMA, mapped map[filePos]uint32) {
 			u.huge += hugeSize
 		}
 	})
+	for _, e := range x.tlb {
+		switch {
+		case e.addr < v.Start || e.addr >= v.End:
+		case e.page.refs > 1:
+			u.sharedTLB += v.HugePageSize()
+		default:
+			u.privateTLB += v.HugePageSize()
+		}
+	}
 	x.each(v.Start, v.End, func(e *entry, at uint64) {
 		if e.flags&zeroPage != 0 {
 			return
@@ -88,8 +97,8 @@ var vmFlagNames = []struct {
 	name string
 }{
 	{vma.Read, "rd"}, {vma.Write, "wr"}, {vma.Exec, "ex"}, {vma.Shared, "sh"}, {vma.MayRead, "mr"}, {vma.MayWrite, "mw"}, {vma.MayExec, "me"},
-	{vma.MayShare, "ms"}, {vma.GrowsDown, "gd"}, {vma.Locked, "lo"}, {vma.SeqRead, "sr"}, {vma.RandRead, "rr"}, {vma.DontCopy, "dc"},
-	{vma.Account, "ac"}, {vma.NoReserve, "nr"}, {vma.WipeOnFork, "wf"}, {vma.DontDump, "dd"}, {vma.HugePage, "hg"}, {vma.NoHugePage, "nh"}, {vma.Mergeable, "mg"},
+	{vma.MayShare, "ms"}, {vma.GrowsDown, "gd"}, {vma.Locked, "lo"}, {vma.SeqRead, "sr"}, {vma.RandRead, "rr"}, {vma.DontCopy, "dc"}, {vma.DontExpand, "de"},
+	{vma.Account, "ac"}, {vma.NoReserve, "nr"}, {vma.HugeTLB, "ht"}, {vma.WipeOnFork, "wf"}, {vma.DontDump, "dd"}, {vma.HugePage, "hg"}, {vma.NoHugePage, "nh"}, {vma.Mergeable, "mg"},
 }
 
 // line writes a figure in bytes.
@@ -116,9 +125,12 @@ func (u *usage) write(b *bytes.Buffer, rollup, newer bool) {
 	}
 	line(b, "LazyFree", 0)
 	line(b, "AnonHugePages", u.huge)
-	for _, name := range []string{"ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb", "Private_Hugetlb", "Swap", "SwapPss"} {
-		line(b, name, 0)
-	}
+	line(b, "ShmemPmdMapped", 0)
+	line(b, "FilePmdMapped", 0)
+	line(b, "Shared_Hugetlb", u.sharedTLB)
+	line(b, "Private_Hugetlb", u.privateTLB)
+	line(b, "Swap", 0)
+	line(b, "SwapPss", 0)
 	line(b, "Locked", u.locked>>pssShift)
 }
 
@@ -133,8 +145,8 @@ func (x *Memory) WriteSmaps(w io.Writer, newer bool) error {
 		var u usage
 		x.gather(&u, &v, mapped)
 		line(&b, "Size", u.size)
-		line(&b, "KernelPageSize", pageSize)
-		line(&b, "MMUPageSize", pageSize)
+		line(&b, "KernelPageSize", max(v.HugePageSize(), pageSize))
+		line(&b, "MMUPageSize", max(v.HugePageSize(), pageSize))
 		u.write(&b, false, newer)
 		fmt.Fprintf(&b, "THPeligible:    %8d\nVmFlags: ", b2i(x.fits(&v)))
 		for _, f := range vmFlagNames {

@@ -17,7 +17,14 @@ func (s *Space) Mmap(addr, length uint64, prot Prot, flags MapFlags, file *File,
 			addr = align(s.c.MmapMinAddr)
 		}
 	}
-	size := align(length)
+	size, page := align(length), uint64(0)
+	if flags&(MapHugeTLB|MapAnonymous) == MapHugeTLB|MapAnonymous {
+		var err error
+		if page, err = s.hugeSize(call, flags); err != nil {
+			return 0, err
+		}
+		size = (length + page - 1) &^ (page - 1)
+	}
 	if size == 0 {
 		return 0, refuse(call, "ENOMEM", "a length of %#x", length)
 	}
@@ -32,7 +39,13 @@ func (s *Space) Mmap(addr, length uint64, prot Prot, flags MapFlags, file *File,
 	if s.Count() > s.c.MaxMapCount {
 		return 0, refuse(call, "ENOMEM", "%d VMAs are more than max_map_count", s.Count())
 	}
-	addr, err := s.unmapped(call, addr, size, flags)
+	var err error
+	if page > 0 {
+		addr, err = s.hugePlace(call, addr, size, page, flags)
+		file, pageOffset = &File{Path: "/anon_hugepage (deleted)", huge: page}, 0
+	} else {
+		addr, err = s.unmapped(call, addr, size, flags)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -79,7 +92,24 @@ func (s *Space) Mmap(addr, length uint64, prot Prot, flags MapFlags, file *File,
 	if flags&MapNoReserve != 0 {
 		v.Flags |= NoReserve
 	}
+	if page > 0 {
+		v.Flags |= HugeTLB | DontExpand
+		if v.Flags&NoReserve == 0 && !s.c.Huge.promise(size/page) {
+			return 0, refuse(call, "ENOMEM", "%d huge pages are not free", size/page)
+		}
+		switch {
+		case v.Flags&NoReserve != 0:
+		case v.Flags&Shared != 0:
+			v.File.kept = size / page
+		default:
+			v.Promised = true
+		}
+		s.hold(&v, size/page)
+	}
 	if err := s.mapRegion(call, v); err != nil {
+		if page > 0 {
+			s.release(&v, size/page)
+		}
 		return addr, err
 	}
 	if v.Flags&Locked != 0 || flags&(MapPopulate|0x10000) == MapPopulate { // not with MAP_NONBLOCK
@@ -149,7 +179,7 @@ func (s *Space) mapRegion(call string, v VMA) error {
 	if err := s.cut(call, v.Start, v.End); err != nil {
 		return err
 	}
-	if v.Flags&(NoReserve|Shared|Write) == Write || v.File != nil && v.File.zero && v.Flags&NoReserve == 0 {
+	if v.Flags&(NoReserve|Shared|Write|HugeTLB) == Write || v.File != nil && v.File.zero && v.Flags&NoReserve == 0 {
 		if !s.charge(v.Pages()) {
 			return refuse(call, "ENOMEM", "overcommit refuses %d pages", v.Pages())
 		}
@@ -215,7 +245,7 @@ func (s *Space) protect(call string, p pos, v VMA, start, end uint64, f Flags) e
 		if !s.mayExpand(f, pages) && s.mayExpand(v.Flags, pages) {
 			return refuse(call, "ENOMEM", "RLIMIT_DATA")
 		}
-		if v.Flags&(Account|Write|Shared|NoReserve) == 0 {
+		if v.Flags&(Account|Write|Shared|NoReserve|HugeTLB) == 0 {
 			if !s.charge(pages) {
 				return refuse(call, "ENOMEM", "overcommit refuses %d pages", pages)
 			}
@@ -482,6 +512,12 @@ func (s *Space) Mremap(addr, oldLen, newLen uint64, flags RemapFlags, to uint64)
 	if !ok {
 		return 0, refuse(call, "EFAULT", "nothing is mapped at %#x", addr)
 	}
+	if page := v.huge(); page > 0 {
+		oldLen, newLen = (oldLen+page-1)&^(page-1), (newLen+page-1)&^(page-1)
+		if addr%page != 0 || to%page != 0 && flags&RemapFixed != 0 || newLen > oldLen || flags&RemapDontUnmap != 0 {
+			return 0, refuse(call, "EINVAL", "huge pages: %#x bytes at %#x to %#x bytes", oldLen, addr, newLen)
+		}
+	}
 	if flags&(RemapFixed|RemapDontUnmap) != 0 {
 		return s.remapTo(call, addr, oldLen, newLen, flags, to)
 	}
@@ -617,6 +653,12 @@ func (s *Space) move(call string, addr, oldLen, newLen, to uint64, flags RemapFl
 	// The promise went along with the pages.
 	keep := s.c.Uncharge
 	s.c.Uncharge = nil
+	if page := v.huge(); page > 0 {
+		s.hold(&v, oldLen/page)
+		if v.Promised {
+			s.c.Huge.Promised += oldLen / page
+		}
+	}
 	err := s.cut(call, addr, addr+oldLen)
 	s.c.Uncharge = keep
 	return err
@@ -729,6 +771,10 @@ func (s *Space) Fork() (*Space, error) {
 			promised += v.Pages()
 		}
 		v.Flags &^= Locked
+		v.Promised = false
+		if page := v.huge(); page > 0 {
+			s.hold(&v, (v.End-v.Start)/page)
+		}
 		switch {
 		case v.Flags&WipeOnFork != 0:
 			v.AnonVMA, v.Inherited = 0, false

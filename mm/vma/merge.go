@@ -5,7 +5,9 @@ const softFlags = access
 
 // like says whether a VMA and a mapping with these properties could be one, but
 // for offsets and anon_vmas (is_mergeable_vma).
-func (v *VMA) like(f Flags, file *File) bool { return v.Flags == f && v.File == file }
+func (v *VMA) like(f Flags, file *File) bool {
+	return v.Flags == f && v.File == file && f&DontExpand == 0
+}
 
 // sameAnon says whether two anon_vmas allow a merge; v is the VMA that would grow
 // (is_mergeable_anon_vma).
@@ -68,6 +70,11 @@ func (s *Space) place(v VMA) (merged bool) {
 // split_vma). The error is an Error with ENOMEM if there would be too many VMAs;
 // then nothing changed.
 func (s *Space) change(call string, p pos, start, end uint64, f Flags) error {
+	for _, at := range [2]uint64{start, end} {
+		if err := s.uncuttable(call, at); err != nil {
+			return err
+		}
+	}
 	v := s.vmas[s.ix.at(p)]
 	part := v
 	part.Start, part.End, part.PageOffset, part.Flags = start, end, v.offset(start), f
@@ -129,6 +136,11 @@ func (s *Space) cut(call string, start, end uint64) error {
 	if !s.ix.valid(p) || s.vmas[s.ix.at(p)].Start >= end {
 		return nil
 	}
+	for _, at := range [2]uint64{start, end} {
+		if err := s.uncuttable(call, at); err != nil {
+			return err
+		}
+	}
 	if v := &s.vmas[s.ix.at(p)]; v.Start < start && v.End > end && s.Count() >= s.c.MaxMapCount {
 		return refuse(call, "ENOMEM", "%d VMAs are max_map_count", s.Count())
 	}
@@ -142,6 +154,9 @@ func (s *Space) cut(call string, start, end uint64) error {
 		s.account(v.Flags, -int64(pages))
 		if v.Flags&Account != 0 {
 			s.uncharge(pages)
+		}
+		if page := v.huge(); page > 0 {
+			s.release(&v, (to-from)/page)
 		}
 		switch {
 		case from == v.Start && to == v.End:

@@ -31,7 +31,7 @@
 // VMAs are values in an array; an index of chunks of up to 64, with the largest
 // gap of each, finds them by address. Addresses are bytes, offsets pages.
 //
-// Left out: huge pages of hugetlbfs, memory policies, userfaultfd, names of
+// Left out: files of hugetlbfs, memory policies, userfaultfd, names of
 // anonymous memory, pkeys, page tables and faults but for the anon_vma, which
 // decides about merges.
 package vma
@@ -69,6 +69,10 @@ const (
 	MapLocked         MapFlags = 0x2000
 	MapNoReserve      MapFlags = 0x4000
 	MapPopulate       MapFlags = 0x8000
+	MapHugeTLB        MapFlags = 0x40000
+	MapHuge2MB        MapFlags = 21 << mapHugeShift // with MapHugeTLB: the size
+	MapHuge1GB        MapFlags = 30 << mapHugeShift
+	mapHugeShift               = 26
 	MapFixedNoReplace MapFlags = 0x100000
 )
 
@@ -100,8 +104,10 @@ const (
 	SeqRead    Flags = 0x8000
 	RandRead   Flags = 0x10000
 	DontCopy   Flags = 0x20000 // not in a child: MADV_DONTFORK
+	DontExpand Flags = 0x40000
 	Account    Flags = 0x100000
 	NoReserve  Flags = 0x200000
+	HugeTLB    Flags = 0x400000
 	WipeOnFork Flags = 0x2000000
 	DontDump   Flags = 0x4000000
 	HugePage   Flags = 0x20000000
@@ -140,7 +146,11 @@ type File struct {
 	// can't become writable.
 	ReadOnly bool
 
-	zero bool // shared anonymous memory
+	zero bool   // shared anonymous memory
+	huge uint64 // of hugetlbfs: the size of its pages
+	// Of shared huge pages: how many are kept for it, and how many page tables'
+	// worth of them are mapped. The last one unmapped ends the promise.
+	kept, mapped uint64
 }
 
 // VMA is a virtual memory area, struct vm_area_struct: [Start, End) in bytes.
@@ -155,6 +165,8 @@ type VMA struct {
 	AnonVMA uint32
 	// Inherited: the anon_vma came from a parent process.
 	Inherited bool
+	// Promised: huge pages are kept for it. A child's copy has none.
+	Promised bool
 }
 
 // Pages is the VMA's length.
@@ -188,6 +200,8 @@ type Config struct {
 	// Unaccount: mprotect takes anonymous memory that nobody has written to out
 	// of what is promised when it makes it read-only. 6.1 does not; 6.18 does.
 	Unaccount bool
+	// Huge are the huge pages for MAP_HUGETLB; nil: there are none.
+	Huge *HugePool
 	// Charge, if set, is asked for promised memory, in pages; false refuses it.
 	// Uncharge gives it back.
 	Charge   func(pages uint64) bool
