@@ -825,8 +825,8 @@ func (s *Space) Check() error {
 			last = v
 			n++
 		}
-		if gap != s.ix.chunks[c].gap {
-			return bad("a chunk's gap is wrong")
+		if gap != s.ix.chunks[c].gap || below != s.ix.tops[c] {
+			return bad("a chunk's gap or end is wrong")
 		}
 	}
 	if n != s.ix.n || total != s.total || data != s.data || locked+s.adrift != s.locked {

@@ -19,7 +19,10 @@ type chunk struct {
 // index finds VMAs by address and gaps by size.
 type index struct {
 	chunks []chunk
+	tops   []uint64 // where each chunk's last VMA ends
 	n      int
+	// found is the chunk that was looked for last: often the next one, too.
+	found int
 }
 
 // pos is a place in the index. Beyond the last VMA it is {len(chunks), 0}.
@@ -48,9 +51,12 @@ func (x *index) prev(p pos) (pos, bool) {
 
 // find gives the place of the first VMA that ends above an address.
 func (x *index) find(addr uint64) pos {
-	c := sort.Search(len(x.chunks), func(c int) bool { return x.chunks[c].ends[len(x.chunks[c].ends)-1] > addr })
-	if c == len(x.chunks) {
-		return pos{c, 0}
+	c := x.found
+	if c >= len(x.tops) || x.tops[c] <= addr || c > 0 && x.tops[c-1] > addr {
+		if c = sort.Search(len(x.tops), func(c int) bool { return x.tops[c] > addr }); c == len(x.tops) {
+			return pos{c, 0}
+		}
+		x.found = c
 	}
 	ends := x.chunks[c].ends
 	return pos{c, sort.Search(len(ends), func(i int) bool { return ends[i] > addr })}
@@ -65,7 +71,7 @@ func (x *index) insert(vmas []VMA, id int32) {
 	p := x.find(vmas[id].Start)
 	switch {
 	case len(x.chunks) == 0:
-		x.chunks = append(x.chunks, newChunk())
+		x.chunks, x.tops = append(x.chunks, newChunk()), append(x.tops, 0)
 		p = pos{}
 	case p.c == len(x.chunks):
 		p = pos{p.c - 1, len(x.chunks[p.c-1].ids)}
@@ -75,9 +81,9 @@ func (x *index) insert(vmas []VMA, id int32) {
 		upper := newChunk()
 		upper.ids, upper.ends, upper.gaps = append(upper.ids, ch.ids[half:]...), append(upper.ends, ch.ends[half:]...), append(upper.gaps, ch.gaps[half:]...)
 		ch.ids, ch.ends, ch.gaps = ch.ids[:half], ch.ends[:half], ch.gaps[:half]
-		x.chunks = slices.Insert(x.chunks, p.c+1, upper)
-		x.chunks[p.c].sum()
-		x.chunks[p.c+1].sum()
+		x.chunks, x.tops = slices.Insert(x.chunks, p.c+1, upper), slices.Insert(x.tops, p.c+1, 0)
+		x.sum(p.c)
+		x.sum(p.c + 1)
 		if p.i > half {
 			p = pos{p.c + 1, p.i - half}
 		}
@@ -93,10 +99,10 @@ func (x *index) remove(vmas []VMA, p pos) {
 	ch.ids, ch.ends, ch.gaps = slices.Delete(ch.ids, p.i, p.i+1), slices.Delete(ch.ends, p.i, p.i+1), slices.Delete(ch.gaps, p.i, p.i+1)
 	switch {
 	case len(ch.ids) == 0:
-		x.chunks = slices.Delete(x.chunks, p.c, p.c+1)
+		x.chunks, x.tops = slices.Delete(x.chunks, p.c, p.c+1), slices.Delete(x.tops, p.c, p.c+1)
 		p.i = 0
 	case p.i == len(ch.ids):
-		ch.sum()
+		x.sum(p.c)
 		p = pos{p.c + 1, 0}
 	}
 	if x.valid(p) {
@@ -112,10 +118,10 @@ func (x *index) changed(vmas []VMA, p pos) {
 	if x.valid(q) {
 		x.measure(vmas, q)
 		if q.c != p.c {
-			x.chunks[q.c].sum()
+			x.sum(q.c)
 		}
 	}
-	x.chunks[p.c].sum()
+	x.sum(p.c)
 }
 
 // measure notes a VMA's end and the gap below it.
@@ -128,8 +134,11 @@ func (x *index) measure(vmas []VMA, p pos) {
 	ch.gaps[p.i], ch.ends[p.i] = gap, vmas[x.at(p)].End
 }
 
-// sum notes the largest gap.
-func (ch *chunk) sum() { ch.gap = slices.Max(ch.gaps) }
+// sum notes a chunk's largest gap, and where it ends.
+func (x *index) sum(c int) {
+	ch := &x.chunks[c]
+	ch.gap, x.tops[c] = slices.Max(ch.gaps), ch.ends[len(ch.ends)-1]
+}
 
 // below is where the gap below the place begins: the end of the VMA before.
 func (x *index) below(p pos) uint64 {
