@@ -37,7 +37,9 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/kernsim/kernsim/buddy"
 	"github.com/kernsim/kernsim/mm/vma"
+	"github.com/kernsim/kernsim/slab"
 )
 
 const (
@@ -101,11 +103,15 @@ type Machine struct {
 	// huge page, as from Linux 6.13 on.
 	Huge                     HugeMode
 	HugeZero, HugeZeroCopied bool
-	refs                     []uint32 // by frame
-	spare                    []uint32
-	used                     int
-	cache                    map[filePos]bool // pages of files that are in memory
-	dirty                    map[filePos]bool // of these, those that were written to
+	// Pages is where frames come from, the page allocator for example; nil: they
+	// are only counted. With it there are no transparent huge pages.
+	Pages slab.PageSource
+	pfns  []buddy.PFN // by frame, if Pages is set
+	refs  []uint32    // by frame
+	spare []uint32
+	used  int
+	cache map[filePos]bool // pages of files that are in memory
+	dirty map[filePos]bool // of these, those that were written to
 	// members are the processes, in the order of their start.
 	members []*Memory
 	// tlb are the huge pages of shared mappings.
@@ -141,21 +147,37 @@ func (m *Machine) take() (uint32, error) {
 	if m.Limit > 0 && m.used >= m.Limit {
 		return 0, ErrNoMemory
 	}
-	m.used++
-	if n := len(m.spare); n > 0 {
-		f := m.spare[n-1]
-		m.spare = m.spare[:n-1]
-		m.refs[f] = 1
-		return f, nil
+	var pfn buddy.PFN
+	if m.Pages != nil {
+		var err error
+		if pfn, err = m.Pages.AllocPages(buddy.GFPHighUserMovable|buddy.GFPZero, 0, buddy.NoNode, 0); err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrNoMemory, err)
+		}
 	}
-	m.refs = append(m.refs, 1)
-	return uint32(len(m.refs) - 1), nil
+	m.used++
+	f := uint32(len(m.refs))
+	if n := len(m.spare); n > 0 {
+		f, m.spare = m.spare[n-1], m.spare[:n-1]
+		m.refs[f] = 1
+	} else {
+		m.refs = append(m.refs, 1)
+	}
+	if m.Pages != nil {
+		for int(f) >= len(m.pfns) {
+			m.pfns = append(m.pfns, 0)
+		}
+		m.pfns[f] = pfn
+	}
+	return f, nil
 }
 
 func (m *Machine) drop(frame uint32) {
 	if m.refs[frame]--; m.refs[frame] == 0 {
 		m.used--
 		m.spare = append(m.spare, frame)
+		if int(frame) < len(m.pfns) {
+			_ = m.Pages.FreePages(m.pfns[frame], 0, 0) // it came from there
+		}
 	}
 }
 
@@ -189,6 +211,16 @@ func New(m *Machine, s *vma.Space, stackLimit uint64) *Memory {
 
 // Space is the address space, to look at.
 func (x *Memory) Space() *vma.Space { return x.s }
+
+// PFN gives the page frame of anonymous memory at an address, if [Machine.Pages] is
+// set and a page is there.
+func (x *Memory) PFN(addr uint64) (buddy.PFN, bool) {
+	e := x.at(addr, false)
+	if e == nil || e.frame == 0 || int(e.frame-1) >= len(x.m.pfns) {
+		return 0, false
+	}
+	return x.m.pfns[e.frame-1], true
+}
 
 // Resident is the number of resident pages (RSS).
 func (x *Memory) Resident() uint64 { return x.AnonPages + x.FilePages + x.ShmemPages }
@@ -472,10 +504,43 @@ func (x *Memory) Mmap(addr, length uint64, prot vma.Prot, flags vma.MapFlags, fi
 		x.zap(at, end)
 		x.freeTables(at, end)
 		x.splitBorders(at, end)
+		const nonBlock = 0x10000
+		if v, _ := x.s.At(at); v.Flags&vma.Locked != 0 || flags&(vma.MapPopulate|nonBlock) == vma.MapPopulate {
+			x.populate(at, end)
+		}
 	} else {
 		x.prune(at, end) // refused after the old mapping had gone
 	}
 	return at, err
+}
+
+// maxPopulate bounds what is touched at once: 4 GiB.
+const maxPopulate = 4 << 30
+
+// populate touches the pages of a range, for writing where that gives a page of one's
+// own (__mm_populate). Where there is no memory it stops, and after 4 GiB.
+func (x *Memory) populate(start, end uint64) {
+	for at := start; at < end && at-start < maxPopulate; at += pageSize {
+		v, ok := x.s.At(at)
+		if !ok || v.Flags&(vma.Read|vma.Write|vma.Exec) == 0 {
+			continue
+		}
+		if _, err := x.Access(at, v.Flags&(vma.Write|vma.Shared) == vma.Write, false); err != nil {
+			return
+		}
+	}
+}
+
+// Mlock is vma.Space.Mlock: the pages are read in.
+func (x *Memory) Mlock(addr, length uint64) error {
+	start := addr &^ (pageSize - 1)
+	end := start + (length+addr-start+pageSize-1)&^(pageSize-1)
+	err := x.s.Mlock(addr, length)
+	x.splitBorders(start, end)
+	if err == nil {
+		x.populate(start, end)
+	}
+	return err
 }
 
 // Munmap is vma.Space.Munmap.

@@ -4,7 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kernsim/kernsim/buddy"
 	"github.com/kernsim/kernsim/mm/vma"
+	"github.com/kernsim/kernsim/slab"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -320,4 +322,46 @@ Anonymous:            16 kB
 	child.Exit()
 	x.Exit()
 	assert.Empty(t, x.m.members)
+}
+
+// TestPopulate: MAP_POPULATE and mlock fault the pages in: written to where that gives
+// pages of one's own.
+func TestPopulate(t *testing.T) {
+	_, x := newMemory(t)
+	mmap(t, x, base, 4, rw, anon|vma.MapPopulate, nil, 0)
+	assert.Equal(t, []uint64{4, 4, 0}, []uint64{x.AnonPages, x.MinorFaults, x.MajorFaults})
+	mmap(t, x, base+16<<pageShift, 4, vma.ProtRead, anon|vma.MapPopulate, nil, 0)
+	assert.Equal(t, uint64(4), x.AnonPages, "the zero page")
+	mmap(t, x, base+32<<pageShift, 4, rw, vma.MapShared|vma.MapAnonymous|vma.MapFixed, nil, 0)
+	require.NoError(t, x.Mlock(base+33<<pageShift, 2<<pageShift))
+	assert.Equal(t, uint64(2), x.ShmemPages)
+	mmap(t, x, base+64<<pageShift, 2, vma.ProtNone, anon|vma.MapPopulate, nil, 0)
+	assert.Equal(t, uint64(6), x.Resident())
+	require.NoError(t, x.Check())
+}
+
+// TestPageSource: frames come from the source and go back there; without any the fault
+// fails and nothing changes.
+func TestPageSource(t *testing.T) {
+	pages := slab.NewLinearPages(1, 3)
+	m, x := newMemory(t)
+	m.Pages, m.Huge = pages, HugeAlways
+	mmap(t, x, hugeBase, 2*tableSize, rw, anon, nil, 0)
+	for i := range uint64(3) {
+		access(t, x, hugeBase+i<<pageShift, true)
+		pfn, ok := x.PFN(hugeBase + i<<pageShift)
+		assert.True(t, ok)
+		assert.Equal(t, buddy.PFN(1<<20)+buddy.PFN(i), pfn)
+	}
+	_, err := x.Access(hugeBase+9<<pageShift, true, false)
+	require.ErrorIs(t, err, ErrNoMemory)
+	require.ErrorIs(t, err, slab.ErrNoPages)
+	_, ok := x.PFN(hugeBase + 9<<pageShift)
+	assert.False(t, ok)
+	require.NoError(t, x.Check())
+	require.NoError(t, x.DontNeed(hugeBase, pageSize))
+	assert.Equal(t, uint64(2), pages.InUse)
+	access(t, x, hugeBase+9<<pageShift, true)
+	x.Exit()
+	assert.Zero(t, pages.InUse)
 }

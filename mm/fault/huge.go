@@ -27,7 +27,7 @@ const (
 func (x *Memory) eligible(v *vma.VMA, addr uint64) bool {
 	start := addr &^ (hugeSize - 1)
 	switch {
-	case v.File != nil, v.Flags&(vma.Shared|vma.NoHugePage) != 0, start < v.Start, start+hugeSize > v.End:
+	case x.m.Pages != nil, v.File != nil, v.Flags&(vma.Shared|vma.NoHugePage) != 0, start < v.Start, start+hugeSize > v.End:
 		return false
 	case x.m.Huge == HugeMadvise:
 		return v.Flags&vma.HugePage != 0
