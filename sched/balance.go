@@ -105,16 +105,78 @@ func (s *Sim) waiting(q *cfsQueue, to CPU) TaskID {
 	return NoTask
 }
 
-// pushRT moves a real-time task that was just queued, and may not run there, to
-// a CPU that runs something less important (push_rt_task).
+// pushRT moves a real-time or deadline task that was just queued, and may not run
+// there, to a CPU that runs something less important (push_rt_task, push_dl_task).
 func (s *Sim) pushRT(cpu CPU, id TaskID) {
 	task := &s.m.tasks[id]
 	rq := &s.m.rqs[cpu]
-	if len(s.cpus) == 1 || task.class != ClassRT || rq.needResched || rq.curr == id {
+	if len(s.cpus) == 1 || task.class != ClassRT && task.class != ClassDeadline || rq.needResched || rq.curr == id || !s.m.inClass(id) {
 		return
 	}
 	if to := s.selectRT(id, cpu); to != cpu && s.rank(to) > s.rankOf(id) {
 		s.moveRT(id, cpu, to)
+	}
+}
+
+// pushRTs pushes the first real-time task that waits on a CPU with more than one
+// (push_rt_tasks).
+func (s *Sim) pushRTs(cpu CPU) {
+	rq := &s.m.rqs[cpu]
+	if len(s.cpus) == 1 || rq.rt.nrRunning < 2 || rq.rt.throttled {
+		return
+	}
+	for prio := rq.rt.highest(); prio < maxRTPrio; prio++ {
+		for t := rq.rt.first[prio]; t >= 0; t = s.m.tasks[t].rt.next {
+			if t != rq.curr {
+				s.pushRT(cpu, t)
+				return
+			}
+		}
+	}
+}
+
+// pushDL pushes the deadline tasks that wait on a CPU, the earliest deadline first
+// (push_dl_tasks).
+func (s *Sim) pushDL(cpu CPU) {
+	rq := &s.m.rqs[cpu]
+	if len(s.cpus) == 1 || rq.dl.nrRunning < 2 && (rq.dl.nrRunning == 0 || s.m.tasks[rq.curr].class == ClassDeadline) {
+		return
+	}
+	for n := int32(rq.dl.tree.first); n >= 0; {
+		t := TaskID(n)
+		n = next(s.m.dlNodes, n)
+		if t != rq.idle {
+			s.pushRT(cpu, t)
+		}
+	}
+}
+
+// pullDL takes, for a CPU, the waiting deadline task with the earliest deadline of all
+// CPUs, if what runs here is less urgent (pull_dl_task). One more urgent than what
+// runs there is about to run and stays.
+func (s *Sim) pullDL(cpu CPU) {
+	if len(s.cpus) == 1 || s.m.dlRunnable < 2 {
+		return
+	}
+	best, from := NoTask, CPU(0)
+	for c := range s.cpus {
+		rq := &s.m.rqs[c]
+		if CPU(c) == cpu || rq.dl.nrRunning < 2 {
+			continue
+		}
+		for n := int32(rq.dl.tree.first); n >= 0; n = next(s.m.dlNodes, n) {
+			t := TaskID(n)
+			if t == rq.curr || t == rq.idle || !s.allowed(t, cpu) {
+				continue
+			}
+			if s.rank(cpu) > s.rankOf(t) && s.rank(CPU(c)) <= s.rankOf(t) && (best < 0 || s.rankOf(t) < s.rankOf(best)) {
+				best, from = t, CPU(c)
+			}
+			break
+		}
+	}
+	if best >= 0 {
+		s.moveRT(best, from, cpu)
 	}
 }
 
@@ -128,22 +190,37 @@ func (s *Sim) moveRT(id TaskID, from, to CPU) {
 	s.enqueueMoved(id)
 }
 
-// pullRT takes a waiting real-time task from another CPU if this one now runs
-// something less important (pull_rt_task).
+// pullRT takes, for a CPU, the most important real-time task that waits on
+// another one, if what runs here is less important (pull_rt_task). One more
+// important than what runs there is about to run and stays.
 func (s *Sim) pullRT(cpu CPU) {
 	if len(s.cpus) == 1 || s.m.rtRunnable < 2 {
 		return
 	}
+	best, from := NoTask, CPU(0)
 	for c := range s.cpus {
 		rq := &s.m.rqs[c]
 		if CPU(c) == cpu || rq.rt.nrRunning < 2 || rq.rt.throttled {
 			continue
 		}
-		for t := rq.rt.first[rq.rt.highest()]; t >= 0; t = s.m.tasks[t].rt.next {
-			if t != rq.curr && s.allowed(t, cpu) && s.rank(cpu) > s.rankOf(t) {
-				s.moveRT(t, CPU(c), cpu)
-				return
+		if t := s.pushable(rq, cpu); t >= 0 && s.rank(cpu) > s.rankOf(t) && s.rank(CPU(c)) <= s.rankOf(t) && (best < 0 || s.rankOf(t) < s.rankOf(best)) {
+			best, from = t, CPU(c)
+		}
+	}
+	if best >= 0 {
+		s.moveRT(best, from, cpu)
+	}
+}
+
+// pushable is the most important real-time task that waits on a run queue and
+// may run on a CPU (pick_highest_pushable_task).
+func (s *Sim) pushable(rq *runQueue, on CPU) TaskID {
+	for prio := rq.rt.highest(); prio < maxRTPrio; prio++ {
+		for t := rq.rt.first[prio]; t >= 0; t = s.m.tasks[t].rt.next {
+			if t != rq.curr && s.allowed(t, on) {
+				return t
 			}
 		}
 	}
+	return NoTask
 }

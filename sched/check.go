@@ -11,7 +11,8 @@ import "fmt"
 //   - the queue's number of entities, its weight and (EEVDF) its sums are those
 //     of its entities;
 //   - the tasks counted in it are those of its entities and of the queues below;
-//   - a CPU's number of runnable tasks is that of its classes.
+//   - a CPU's number of runnable tasks is that of its classes, and the machine's
+//     numbers of real-time and deadline tasks are those of its CPUs.
 //
 // It takes time proportional to the number of entities. During a call of the
 // scheduler, in a hook, some do not hold.
@@ -27,10 +28,16 @@ func (m *Machine) Check() error {
 			return fmt.Errorf("sched: queue %d (group %d, CPU %d): %w", i, m.queues[i].group, m.queues[i].cpu, err)
 		}
 	}
+	var rt, dl int
 	for i := range m.rqs {
-		if err := m.checkRunQueue(&m.rqs[i]); err != nil {
+		rq := &m.rqs[i]
+		if err := m.checkRunQueue(rq); err != nil {
 			return fmt.Errorf("sched: CPU %d: %w", i, err)
 		}
+		rt, dl = rt+int(rq.rt.nrRunning), dl+int(rq.dl.nrRunning)
+	}
+	if rt != m.rtRunnable || dl != m.dlRunnable {
+		return fmt.Errorf("sched: %d real-time and %d deadline tasks on the CPUs, the machine counts %d and %d", rt, dl, m.rtRunnable, m.dlRunnable)
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ func TestCheckFinds(t *testing.T) {
 		"next buddy":    func(_ *Machine, q *cfsQueue) { q.next = 0 },
 		"in the tree":   func(_ *Machine, q *cfsQueue) { q.curr = q.first() },
 		"are runnable":  func(m *Machine, _ *cfsQueue) { m.rqs[0].nrRunning++ },
+		"counts 1 and":  func(m *Machine, _ *cfsQueue) { m.rtRunnable++ },
+		"real-time and": func(m *Machine, _ *cfsQueue) { m.dlRunnable++ },
 		"tree has":      func(m *Machine, q *cfsQueue) { m.nodes[q.tree.root].right = -1 },
 		"entities are ": func(_ *Machine, q *cfsQueue) { q.avgVruntime++ },
 	}

@@ -112,6 +112,7 @@ func (m *Machine) dlEnqueueEntity(rq *runQueue, t TaskID, flags int) {
 	m.dlNodes[t].key = d.deadline
 	rq.dl.tree.insert(m.dlNodes, int32(t))
 	rq.dl.nrRunning++
+	m.dlRunnable++
 	rq.nrRunning++
 }
 
@@ -234,6 +235,7 @@ func (m *Machine) dlUnlink(rq *runQueue, t TaskID) {
 	if m.dlNodes[t].linked {
 		rq.dl.tree.erase(m.dlNodes, int32(t))
 		rq.dl.nrRunning--
+		m.dlRunnable--
 		rq.nrRunning--
 	}
 }

@@ -90,6 +90,7 @@ func (m *Machine) serverEnqueue(rq *runQueue, flags int) {
 	m.dlNodes[rq.idle].key = d.deadline
 	rq.dl.tree.insert(m.dlNodes, int32(rq.idle))
 	rq.dl.nrRunning++
+	m.dlRunnable++
 	rq.nrRunning++
 }
 

@@ -34,6 +34,7 @@ type Machine struct {
 	dlNodes        []rbNode
 	rtPeriodActive bool        // the timer of the real-time budget runs
 	rtRunnable     int         // real-time tasks that are runnable, on all CPUs
+	dlRunnable     int         // deadline tasks and servers that are runnable, on all CPUs
 	wants          []timerWant // timers that the last steps started, if wantTimers
 	// wantTimers: somebody (a Sim) runs the timers.
 	wantTimers bool

@@ -348,6 +348,7 @@ func (s *Sim) replenish(t TaskID, at uint64) {
 		s.m.serverTimer(rq)
 	} else {
 		s.m.dlTimer(rq, t)
+		s.pushDL(task.cpu)
 	}
 }
 
@@ -461,7 +462,10 @@ func (s *Sim) switched(cpu CPU, prev, next TaskID, voluntary bool) {
 	if s.tasks[prev].exited {
 		s.k.Dead(prev)
 	}
+	s.pullDL(cpu)
 	s.pullRT(cpu)
+	s.pushDL(cpu)
+	s.pushRTs(cpu)
 }
 
 // begins notes that a task comes to a CPU.
