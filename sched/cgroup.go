@@ -25,7 +25,7 @@ func (e *CgroupError) Error() string {
 func (k Kernel) NewGroup(parent GroupID) (GroupID, error) { return k.AddGroup(parent, nice0Load) }
 
 func (k Kernel) group(file string, g GroupID) (*group, error) {
-	if int(g) < 0 || int(g) >= len(k.m.groups) {
+	if !known(k.m.groups, g) {
 		return nil, &CgroupError{File: file, Value: int64(g), Errno: "ENOENT", Want: "a group of the machine"}
 	}
 	if g == RootGroup {
@@ -174,8 +174,11 @@ type CPUStat struct {
 	Bursts, BurstTime  uint64
 }
 
-// Stat gives the figures of a group's cpu.stat.
+// Stat gives the figures of a group's cpu.stat; an unknown group's are 0.
 func (m *Machine) Stat(g GroupID) CPUStat {
+	if !known(m.groups, g) {
+		return CPUStat{}
+	}
 	grp := &m.groups[g]
 	s := CPUStat{Periods: grp.bw.nrPeriods, Throttled: grp.bw.nrThrottled, ThrottledTime: grp.bw.throttledTime, Bursts: grp.bw.nrBurst,
 		BurstTime: grp.bw.burstTime}

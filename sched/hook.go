@@ -175,7 +175,7 @@ func (m *Machine) reportTask(p Point, rq *runQueue, t TaskID, flags int) {
 }
 
 func (m *Machine) taskOfEntity(se EntityID) TaskID {
-	if se < 0 {
+	if !known(m.ents, se) {
 		return NoTask
 	}
 	return m.ents[se].task

@@ -6,6 +6,10 @@ package sched
 // clock before. A call that the kernel could not make in the present state
 // returns a [StepError] and changes nothing.
 //
+// CPUs, tasks, groups, queues and entities are those that the machine has. With
+// another one a function that returns an error returns one; where it returns
+// none, the caller has to know them: it panics, as a slice does.
+//
 // Programs that run by themselves use [Sim].
 type Kernel struct{ m *Machine }
 
@@ -78,9 +82,9 @@ func (m *Machine) checkInfo(i *TaskInfo) error {
 		return &ConfigError{Field: "RTPriority", Value: int64(i.RTPriority), Want: "1 to 99"}
 	case !i.Policy.rt() && i.RTPriority != 0:
 		return &ConfigError{Field: "RTPriority", Value: int64(i.RTPriority), Want: "0"}
-	case int(i.CPU) < 0 || int(i.CPU) >= len(m.rqs):
+	case !known(m.rqs, i.CPU):
 		return &ConfigError{Field: "CPU", Value: int64(i.CPU), Want: "a CPU of the machine"}
-	case int(i.Group) < 0 || int(i.Group) >= len(m.groups):
+	case !known(m.groups, i.Group):
 		return &ConfigError{Field: "Group", Value: int64(i.Group), Want: "a group of the machine"}
 	}
 	return nil
@@ -89,7 +93,7 @@ func (m *Machine) checkInfo(i *TaskInfo) error {
 // AddGroup makes a task group below another. shares is its weight, scaled by
 // 1024 (cpu.weight 100 is 1048576).
 func (k Kernel) AddGroup(parent GroupID, shares uint64) (GroupID, error) {
-	if int(parent) < 0 || int(parent) >= len(k.m.groups) {
+	if !known(k.m.groups, parent) {
 		return NoGroup, &ConfigError{Field: "parent", Value: int64(parent), Want: "a group of the machine"}
 	}
 	if shares < minShares || shares > maxShares<<loadShift {
@@ -142,7 +146,7 @@ func (k Kernel) Dequeue(t TaskID, flags int) (bool, error) {
 // queue (dequeue_entities): when a task dies, or a group is removed.
 func (k Kernel) DequeueDelayed(id EntityID) error {
 	m := k.m
-	if int(id) < 0 || int(id) >= len(m.ents) || !m.ents[id].delayed {
+	if !known(m.ents, id) || !m.ents[id].delayed {
 		return stepError("dequeue_entities", m.taskOfEntity(id), "the entity is not delayed")
 	}
 	e, ok := m.fair.(*eevdf)
@@ -189,7 +193,7 @@ func (k Kernel) Tick(cpu CPU) error {
 // running is the task that a CPU runs, which must not be the idle task and must
 // be its queue's running one.
 func (k Kernel) running(step string, cpu CPU) (*runQueue, TaskID, error) {
-	if int(cpu) < 0 || int(cpu) >= len(k.m.rqs) {
+	if !known(k.m.rqs, cpu) {
 		return nil, NoTask, &ConfigError{Field: "CPU", Value: int64(cpu), Want: "a CPU of the machine"}
 	}
 	rq := &k.m.rqs[cpu]
@@ -230,6 +234,9 @@ func (k Kernel) CheckPreempt(t TaskID, flags int) error {
 
 // PutPrev ends the run of a CPU's running task (put_prev_task).
 func (k Kernel) PutPrev(cpu CPU) error {
+	if !known(k.m.rqs, cpu) {
+		return stepError("put_prev_task", NoTask, "there is no such CPU")
+	}
 	rq := &k.m.rqs[cpu]
 	if t := &k.m.tasks[rq.curr]; t.class == ClassFair && !k.m.isRunning(t.se) {
 		return stepError("put_prev_task", rq.curr, "the task is not its queue's running one")
@@ -241,6 +248,9 @@ func (k Kernel) PutPrev(cpu CPU) error {
 // SetNext starts the run of a CPU's running task again after PutPrev
 // (set_next_task).
 func (k Kernel) SetNext(cpu CPU) error {
+	if !known(k.m.rqs, cpu) {
+		return stepError("set_next_task", NoTask, "there is no such CPU")
+	}
 	rq := &k.m.rqs[cpu]
 	if t := &k.m.tasks[rq.curr]; t.class == ClassFair && k.m.queueOf(&k.m.ents[t.se]).curr >= 0 {
 		return stepError("set_next_task", rq.curr, "its queue has a running task already")
@@ -521,7 +531,7 @@ func (k Kernel) ChangeGroup(t TaskID, g GroupID) error {
 		return err
 	case k.m.ents[task.se].onRQ:
 		return stepError("task_change_group", t, "the task is in a queue")
-	case int(g) < 0 || int(g) >= len(k.m.groups):
+	case !known(k.m.groups, g):
 		return stepError("task_change_group", t, "there is no such group")
 	}
 	k.m.fair.changeGroup(t, g)
@@ -540,7 +550,7 @@ func (k Kernel) SetCPU(t TaskID, cpu CPU) error {
 		return err
 	case k.m.inClass(t):
 		return stepError("set_task_cpu", t, "the task is in a queue")
-	case int(cpu) < 0 || int(cpu) >= len(k.m.rqs):
+	case !known(k.m.rqs, cpu):
 		return stepError("set_task_cpu", t, "there is no such CPU")
 	}
 	k.m.setTaskQueue(t, task.group, cpu)
@@ -579,7 +589,7 @@ func (k Kernel) PeriodTimer(g GroupID, overrun uint64) bool {
 }
 
 func (k Kernel) task(step string, t TaskID) (*task, error) {
-	if int(t) < 0 || int(t) >= len(k.m.tasks) || k.m.tasks[t].class == ClassIdle {
+	if !known(k.m.tasks, t) || k.m.tasks[t].class == ClassIdle {
 		return nil, stepError(step, t, "there is no such task")
 	}
 	return &k.m.tasks[t], nil

@@ -332,7 +332,7 @@ func (k Kernel) MoveTask(t TaskID, g GroupID) error {
 	switch {
 	case err != nil:
 		return err
-	case int(g) < 0 || int(g) >= len(k.m.groups):
+	case !known(k.m.groups, g):
 		return stepError("sched_move_task", t, "there is no such group")
 	}
 	running := k.m.rqOfTask(t).curr == t

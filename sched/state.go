@@ -55,8 +55,14 @@ func (a *loadAvg) set(s LoadState) {
 	*a = loadAvg{s.LastUpdate, s.LoadSum, s.RunnableSum, s.UtilSum, s.PeriodContrib, s.Load, s.Runnable, s.Util}
 }
 
-// Entity gives an entity's state.
+// known says that an index is one of a table's.
+func known[T any, I ~int32](table []T, i I) bool { return uint(i) < uint(len(table)) }
+
+// Entity gives an entity's state; an unknown one's is zero.
 func (m *Machine) Entity(id EntityID) EntityState {
+	if !known(m.ents, id) {
+		return EntityState{}
+	}
 	e := &m.ents[id]
 	return EntityState{Vruntime: e.vruntime, ExecStart: e.execStart, SumExec: e.sumExec, PrevSum: e.prevSum, Weight: e.load.weight,
 		Deadline: e.deadline, Lag: e.vlag, Slice: e.sliceNS, OnRQ: e.onRQ, Delayed: e.delayed, RelDeadline: e.relDead, CustomSlice: e.custom,
@@ -139,8 +145,11 @@ func taskLoad(weight uint64) load {
 	return load{weight: weight}
 }
 
-// Queue gives a fair queue's state.
+// Queue gives a fair queue's state; an unknown one's is zero.
 func (m *Machine) Queue(id QueueID) QueueState {
+	if !known(m.queues, id) {
+		return QueueState{}
+	}
 	q := &m.queues[id]
 	mv := q.minVruntime
 	if m.prof.EEVDF {
@@ -187,21 +196,38 @@ func (k Kernel) takeCurr(q *cfsQueue, id EntityID) {
 	q.curr = id
 }
 
-// QueueOf is the fair queue of a group on a CPU.
-func (m *Machine) QueueOf(g GroupID, cpu CPU) QueueID { return m.groups[g].queues[cpu] }
+// QueueOf is the fair queue of a group on a CPU, None if one of them is unknown.
+func (m *Machine) QueueOf(g GroupID, cpu CPU) QueueID {
+	if !known(m.groups, g) || !known(m.rqs, cpu) {
+		return None
+	}
+	return m.groups[g].queues[cpu]
+}
 
-// EntityOf is a task's scheduling entity.
-func (m *Machine) EntityOf(t TaskID) EntityID { return m.tasks[t].se }
+// EntityOf is a task's scheduling entity, None for an unknown task.
+func (m *Machine) EntityOf(t TaskID) EntityID {
+	if !known(m.tasks, t) {
+		return None
+	}
+	return m.tasks[t].se
+}
 
 // Where gives the queue that an entity belongs to, the group's queue that it
-// stands for (None for a task's) and its task (NoTask for a group's).
+// stands for (None for a task's) and its task (NoTask for a group's). Of an
+// unknown entity it gives none of them.
 func (m *Machine) Where(id EntityID) (in, of QueueID, t TaskID) {
+	if !known(m.ents, id) {
+		return None, None, NoTask
+	}
 	e := &m.ents[id]
 	return e.queue, e.myQ, e.task
 }
 
-// Task describes a task as it is now.
+// Task describes a task as it is now; an unknown one's state is zero.
 func (m *Machine) Task(t TaskID) TaskState {
+	if !known(m.tasks, t) {
+		return TaskState{}
+	}
 	k := &m.tasks[t]
 	return TaskState{TaskInfo: TaskInfo{PID: k.pid, TGID: k.tgid, Policy: k.policy, Nice: prioToNice(int(k.staticPrio)),
 		RTPriority: int(k.rtPriority), CPU: k.cpu, Group: k.group, State: k.state}, Prio: int(k.prio), Class: k.class, OnRQ: k.onRQ == queued}
@@ -224,8 +250,11 @@ type RunQueueState struct {
 	Root                        QueueID
 }
 
-// RunQueue gives the state of a CPU's run queue.
+// RunQueue gives the state of a CPU's run queue; an unknown CPU's is zero.
 func (m *Machine) RunQueue(cpu CPU) RunQueueState {
+	if !known(m.rqs, cpu) {
+		return RunQueueState{}
+	}
 	rq := &m.rqs[cpu]
 	return RunQueueState{rq.clock, rq.clockTask, rq.pelt(), rq.nrRunning, rq.curr, rq.needResched, rq.lazyResched, rq.root}
 }
@@ -236,11 +265,18 @@ func (k Kernel) SetPeltClock(cpu CPU, pelt uint64) {
 	rq.lostIdle = rq.clockPelt - pelt
 }
 
-// CPUOf is the CPU of a fair queue.
-func (m *Machine) CPUOf(q QueueID) CPU { return m.queues[q].cpu }
+// CPUOf is the CPU of a fair queue, None of an unknown one.
+func (m *Machine) CPUOf(q QueueID) CPU {
+	if !known(m.queues, q) {
+		return None
+	}
+	return m.queues[q].cpu
+}
 
 // Migrating says that a task is between two CPUs' queues.
-func (m *Machine) Migrating(t TaskID) bool { return m.tasks[t].onRQ == onMigrating }
+func (m *Machine) Migrating(t TaskID) bool {
+	return known(m.tasks, t) && m.tasks[t].onRQ == onMigrating
+}
 
 // RTState is what a CPU's real-time queue holds. Times are ns.
 type RTState struct {
@@ -249,8 +285,11 @@ type RTState struct {
 	Throttled     bool
 }
 
-// RT gives the state of a CPU's real-time queue.
+// RT gives the state of a CPU's real-time queue; an unknown CPU's is zero.
 func (m *Machine) RT(cpu CPU) RTState {
+	if !known(m.rqs, cpu) {
+		return RTState{}
+	}
 	r := &m.rqs[cpu].rt
 	return RTState{r.nrRunning, r.time, r.runtime, r.throttled}
 }
@@ -266,8 +305,13 @@ func (k Kernel) SetRT(cpu CPU, s RTState) {
 // SetRTPeriodActive says whether the timer of the real-time budget runs.
 func (k Kernel) SetRTPeriodActive(active bool) { k.m.rtPeriodActive = active }
 
-// TimeSlice is what a SCHED_RR task has left, in ticks.
-func (m *Machine) TimeSlice(t TaskID) uint32 { return m.tasks[t].rt.timeSlice }
+// TimeSlice is what a SCHED_RR task has left, in ticks; 0 for an unknown task.
+func (m *Machine) TimeSlice(t TaskID) uint32 {
+	if !known(m.tasks, t) {
+		return 0
+	}
+	return m.tasks[t].rt.timeSlice
+}
 
 // SetTimeSlice takes over what a SCHED_RR task has left, in ticks.
 func (k Kernel) SetTimeSlice(t TaskID, ticks uint32) { k.m.tasks[t].rt.timeSlice = ticks }
@@ -283,8 +327,11 @@ type DeadlineState struct {
 	NonContending, Overrun bool
 }
 
-// Deadline gives a task's deadline state.
+// Deadline gives a task's deadline state; an unknown one's is zero.
 func (m *Machine) Deadline(t TaskID) DeadlineState {
+	if !known(m.tasks, t) {
+		return DeadlineState{}
+	}
 	d := &m.tasks[t].dl
 	return DeadlineState{d.runtime, d.deadline, d.dlRuntime, d.dlDeadline, d.dlPeriod, d.throttled, d.yielded, d.nonContending, d.overrun}
 }
