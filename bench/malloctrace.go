@@ -34,7 +34,7 @@ const maxMallocSize = 4 << 20
 //
 // Sizes and addresses are decimal or, with 0x, hexadecimal. Requests of more
 // than 4 MiB are left out, as malloc maps them. The errors are [*TraceError] and
-// the reader's.
+// the reader's; with an error come the operations read before it.
 func ReadMallocTrace(name string, r io.Reader) ([]MallocOp, error) {
 	in := bufio.NewScanner(r)
 	var ops []MallocOp
@@ -51,14 +51,14 @@ func ReadMallocTrace(name string, r io.Reader) ([]MallocOp, error) {
 			err = fmt.Errorf("more than %d operations", maxTraceOps)
 		}
 		if err != nil {
-			return nil, &TraceError{name, line, err.Error()}
+			return ops, &TraceError{name, line, err.Error()}
 		}
 		if op.Size <= maxMallocSize {
 			ops = append(ops, op)
 		}
 	}
 	if err := in.Err(); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return ops, fmt.Errorf("%s: %w", name, err)
 	}
 	if len(ops) == 0 {
 		return nil, &TraceError{name, 0, "no malloc or free"}

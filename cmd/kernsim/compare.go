@@ -239,7 +239,10 @@ func traceWorkload(path string) (*bench.Workload, error) {
 	if bytes.IndexByte(data[:min(len(data), 4096)], 0) >= 0 {
 		return bench.FromLLFreeTrace(name, data)
 	}
-	if ops, err := bench.ReadMallocTrace(name, bytes.NewReader(data)); err == nil {
+	if ops, err := mallocTrace(path, data); err != nil || ops != nil {
+		if err != nil {
+			return nil, err
+		}
 		return bench.FromMallocTrace(name, ops)
 	}
 	r, err := trace.NewReader(bytes.NewReader(data), path)
@@ -247,6 +250,16 @@ func traceWorkload(path string) (*bench.Workload, error) {
 		return nil, err
 	}
 	return bench.FromPageTrace(name, r)
+}
+
+// mallocTrace reads a malloc trace; it gives none of a file that does not begin
+// as one does, so that another reader may try.
+func mallocTrace(path string, data []byte) ([]bench.MallocOp, error) {
+	ops, err := bench.ReadMallocTrace(path, bytes.NewReader(data))
+	if err != nil && len(ops) == 0 {
+		return nil, nil
+	}
+	return ops, err
 }
 
 // shownMetrics are the terminal's columns.

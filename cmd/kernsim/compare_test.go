@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"image/png"
 	"maps"
@@ -182,6 +183,36 @@ func TestPlotKinds(t *testing.T) {
 			assert.Greater(t, info.Size(), int64(200), file)
 			require.NoError(t, f.Close())
 		}
+		if strings.Contains(" contention cost fragmentation gantt latency latency-cdf lock-stat slab-fill waste ", " "+k.name+" ") {
+			plotGolden(t, k.name, filepath.Join(dir, k.name+".svg"))
+		}
+	}
+}
+
+// plotGolden compares a graph with its golden file. Package viz keeps those of the
+// other kinds.
+func plotGolden(t *testing.T, kind, file string) {
+	got, err := os.ReadFile(file)
+	require.NoError(t, err)
+	golden := filepath.Join("testdata", "plot", kind+".svg")
+	if *update {
+		require.NoError(t, os.WriteFile(golden, got, 0o644))
+		return
+	}
+	want, err := os.ReadFile(golden)
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(want, got), "%s differs: run 'go test ./cmd/kernsim -run PlotKinds -update' and look at the graph", golden)
+}
+
+// A malloc trace that goes wrong is refused at its line, not taken for another kind
+// of trace.
+func TestCompareBadMallocTrace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "bad.rep")
+	require.NoError(t, os.WriteFile(file, []byte("20000\na 1 100\na 2 x20\n"), 0o600))
+	for _, args := range [][]string{{"--objects"}, {}} {
+		code, _, stderr := command(append([]string{"compare", "--trace", file, "-o", t.TempDir()}, args...)...)
+		assert.Equal(t, exitUnusable, code)
+		assert.Contains(t, stderr, file+":3: ")
 	}
 }
 

@@ -146,7 +146,10 @@ func objectTrace(path string) (*bench.ObjectWorkload, error) {
 		return nil, err
 	}
 	name := traceName(path)
-	if ops, err := bench.ReadMallocTrace(name, bytes.NewReader(data)); err == nil {
+	if ops, err := mallocTrace(path, data); err != nil || ops != nil {
+		if err != nil {
+			return nil, err
+		}
 		return bench.ObjectsFromMallocTrace(name, ops)
 	}
 	r, err := trace.NewReader(bytes.NewReader(data), path)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var update = flag.Bool("update", false, "rewrite the table in README.md")
+var update = flag.Bool("update", false, "rewrite the table in README.md and the golden graphs")
 
 const (
 	readme          = "../../README.md"
