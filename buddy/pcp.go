@@ -173,15 +173,28 @@ func (a *Allocator) commitPCP(z *Zone, cpu CPU, pfn uint32, order int, mt Migrat
 	}
 }
 
+// limitFreed is at which count a list is drained that a block of an order was
+// just freed to, and whether high orders have to go at once. From 6.7 on it moves
+// what adapts to frees.
+func (a *Allocator) limitFreed(z *Zone, c *pcp, order int) (high int, flush bool) {
+	switch a.profile.FreeBatch {
+	case FreeBatchFactor:
+		flush = c.freeFactor > 0 && order > 0 && order <= costlyOrder
+		switch {
+		case flush:
+			return 0, true
+		case z.reclaimActive:
+			return min(c.batch<<2, c.high), false
+		}
+	case FreeBatchCount:
+		return a.countFreed(z, c, order)
+	}
+	return c.high, false
+}
+
 // trimFactor is the end of free_unref_page_commit of 5.14 to 6.6.
 func (a *Allocator) trimFactor(z *Zone, c *pcp, cpu CPU, order, pindex int) {
-	flush := c.freeFactor > 0 && order > 0 && order <= costlyOrder
-	high := c.high
-	if high == 0 || flush {
-		high = 0
-	} else if z.reclaimActive {
-		high = min(c.batch<<2, high)
-	}
+	high, flush := a.limitFreed(z, c, order)
 	if c.count < high {
 		return
 	}
@@ -201,10 +214,10 @@ func (a *Allocator) trimFactor(z *Zone, c *pcp, cpu CPU, order, pindex int) {
 	a.drain(z, cpu, cpu, n, pindex)
 }
 
-// trimCount is free_unref_page_commit of 6.7 and later after the list.
-func (a *Allocator) trimCount(z *Zone, c *pcp, cpu CPU, order, pindex int) {
+// countFreed is what free_unref_page_commit of 6.7 and later does between putting
+// a block on a list and draining it.
+func (a *Allocator) countFreed(z *Zone, c *pcp, order int) (high int, flush bool) {
 	c.allocFactor >>= 1
-	flush := false
 	if order > 0 && order <= costlyOrder {
 		threshold := c.batch
 		if a.profile.FreeHighHalfMin {
@@ -219,7 +232,12 @@ func (a *Allocator) trimCount(z *Zone, c *pcp, cpu CPU, order, pindex int) {
 	if c.freeCount < c.batch<<batchScaleMax {
 		c.freeCount += 1 << order
 	}
-	high := a.tuneHigh(z, c, flush)
+	return a.tuneHigh(z, c, flush), flush
+}
+
+// trimCount is free_unref_page_commit of 6.7 and later after the list.
+func (a *Allocator) trimCount(z *Zone, c *pcp, cpu CPU, order, pindex int) {
+	high, flush := a.countFreed(z, c, order)
 	if c.count < high {
 		return
 	}

@@ -203,12 +203,13 @@ func (a *Allocator) SetBoost(zone int, pages uint64) {
 // the length at which the list is drained, with the zone's reclaim state as
 // given.
 func (a *Allocator) WouldDrain(zone int, cpu CPU, order Order, reclaimActive bool) bool {
-	c := &a.zones[zone].pcp[cpu]
-	high := c.high
-	if reclaimActive {
-		high = min(c.batch<<2, high)
-	}
-	return c.count+1<<order >= high
+	z := &a.zones[zone]
+	was, c := z.reclaimActive, z.pcp[cpu]
+	c.count += 1 << order
+	z.reclaimActive = reclaimActive
+	high, _ := a.limitFreed(z, &c, int(order))
+	z.reclaimActive = was
+	return c.count >= high
 }
 
 // ReclaimActive says whether kswapd balances the zone.
