@@ -367,8 +367,8 @@ func (a *Allocator) drainFixed(z *Zone, owner, cpu CPU, n int) {
 func clamp(x, lo, hi int) int { return min(max(x, lo), hi) }
 
 // DrainPages gives up to n pages of a CPU's lists of a zone back, beginning with
-// list 0: what drain_zone_pages and decay_pcp_high do. by is the CPU that does
-// it. It returns how many pages it gave back, which is more than n if the last
+// list 0: what drain_zone_pages and decay_pcp_high do; all of them in portions, as
+// drain_pages_zone does. by is the CPU that does it. It returns how many pages it gave back, which is more than n if the last
 // block was larger than what was left to do. The error is ErrNoCPU or ErrNoZone.
 func (a *Allocator) DrainPages(zone int, owner, by CPU, n int) (int, error) {
 	if err := a.checkCPUs(owner, by); err != nil {
@@ -380,7 +380,11 @@ func (a *Allocator) DrainPages(zone int, owner, by CPU, n int) (int, error) {
 	z := &a.zones[zone]
 	c := &z.pcp[owner]
 	before := c.count
-	a.drain(z, owner, by, n, 0)
+	if n >= before {
+		a.drainZone(z, owner, by)
+	} else {
+		a.drain(z, owner, by, n, 0)
+	}
 	return before - c.count, nil
 }
 

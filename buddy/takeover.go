@@ -212,5 +212,28 @@ func (a *Allocator) WouldDrain(zone int, cpu CPU, order Order, reclaimActive boo
 	return c.count >= high
 }
 
+// DrainsFirst gives the block that is drained first if freeing a block to a CPU's
+// list makes the list too long: the last one of that list. It gives no PFN for a
+// block that would not go to a list, or is none that can be freed, and for profiles
+// whose drains do not begin with that list.
+func (a *Allocator) DrainsFirst(cpu CPU, pfn PFN, order Order) (PFN, bool) {
+	z, err := a.zoneFor(cpu, pfn)
+	if err != nil || a.profile.FreeBatch == FreeBatchFixed || !a.pcpOrder(int(order)) {
+		return 0, false
+	}
+	p := a.page(uint32(pfn))
+	mt := a.blockType(uint32(pfn))
+	if p.state == pagePrepared && !a.profile.ExactTypes {
+		mt = p.mt
+	}
+	if mt == Isolate {
+		return 0, false
+	}
+	if l := &z.pcp[cpu].lists[a.pindex(int(order), pcpType(mt))]; l.n > 0 {
+		return PFN(l.at(l.n - 1)), true
+	}
+	return pfn, true
+}
+
 // ReclaimActive says whether kswapd balances the zone.
 func (z *Zone) ReclaimActive() bool { return z.reclaimActive }

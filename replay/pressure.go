@@ -297,8 +297,13 @@ func (r *pageReplay) noteReclaim(op *pageOp, rec *pageRec) {
 		return
 	}
 	drained := false
+	first, known := r.a.DrainsFirst(cpu, buddy.PFN(rec.pfn), order)
 	for _, at := range r.zone {
-		drained = drained || r.t.at(at).kind == trace.KindMMPagePCPUDrain
+		if ev := r.t.at(at); ev.kind == trace.KindMMPagePCPUDrain {
+			// Another drain may follow that has nothing to do with the free.
+			drained = !known || buddy.PFN(ev.pfn) == first
+			break
+		}
 	}
 	if drained != z.ReclaimActive() {
 		r.res.hint("kswapd balancing or not")
