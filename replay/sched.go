@@ -173,7 +173,7 @@ type schedReplay struct {
 
 	pendingAttr map[int32]attr               // by pid: system calls whose effect comes with a later line
 	boosts      map[int32]int                // by pid: priority that a donor gives
-	switching   map[sched.TaskID]sched.Class // tasks that have left a class which shows no event of that
+	changing    map[sched.TaskID]classChange // tasks that changed, of which their classes are not told yet
 	at          int32                        // next line of the CPU that is at work, -1 at its end
 	adopted     int
 	deferred    map[int32]int32 // several CPUs: by line, the operation that takes effect there
@@ -188,15 +188,18 @@ type attr struct {
 	nice       int
 	rtPriority int
 	dl         [3]uint64
+	reclaim    bool
 	keepWeight bool // only the priority changes
 	keepSlice  bool // only the nice value changes
+	donated    bool // a donor comes or goes
+	donor      sched.TaskID
 }
 
 func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay {
 	r := &schedReplay{m: m, t: t, queueOf: map[uint64]sched.QueueID{}, groupOf: map[uint64]sched.GroupID{}, entityAt: map[uint64]sched.EntityID{},
 		taskOf: map[int32]sched.TaskID{}, pools: map[uint64]uint64{}, pendingAttr: map[int32]attr{}, deferred: map[int32]int32{},
 		held: make([]bool, t.cpus), knownLoadE: map[sched.EntityID]bool{}, knownLoadQ: map[sched.QueueID]bool{}, peltClock: map[sched.CPU]bool{},
-		statKnown: map[statKey]bool{}, boosts: map[int32]int{}, rtKnown: map[sched.CPU]bool{}, switching: map[sched.TaskID]sched.Class{}}
+		statKnown: map[statKey]bool{}, boosts: map[int32]int{}, rtKnown: map[sched.CPU]bool{}, changing: map[sched.TaskID]classChange{}}
 	r.moved = sched.NoTask
 	r.scan = scanSched(t)
 	for e, n := range t.seen {
@@ -379,6 +382,8 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 	case entry(sched.PointPickNextTaskFair):
 		r.stopSleeps(i, cpu)
 		r.pickFair(l, cpu)
+	case entry(sched.PointPickNextEntity), entry(sched.PointPickEEVDF):
+		r.pickAgain(l)
 	case entry(sched.PointPutPrevEntity):
 		r.applyPending(t.pid(l, keyPid), l)
 		r.step(l, r.k.PutPrev(r.m.CPUOf(r.queueOf[t.val(l, keyCFS)])))
@@ -403,7 +408,7 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 		}
 	case entry(sched.PointSwitchedFromFair):
 		if id, ok := r.task(l); ok {
-			r.k.SwitchedFrom(id, sched.ClassFair)
+			r.leftFair(id)
 		}
 	case entry(sched.PointSwitchedToFair):
 		if id, ok := r.task(l); ok {
@@ -533,6 +538,9 @@ func (r *schedReplay) enqueue(l *schedLine, cpu sched.CPU) {
 	if flags&sched.EnqueueRestore != 0 && r.k.Running(cpu) == id && r.m.Task(id).Class > sched.ClassFair {
 		r.step(l, r.k.SetNext(cpu))
 	}
+	if flags&sched.EnqueueRestore != 0 {
+		r.restored(id)
+	}
 }
 
 func (r *schedReplay) dequeue(i int32, l *schedLine) {
@@ -557,6 +565,18 @@ func (r *schedReplay) pickFair(l *schedLine, cpu sched.CPU) {
 		first = r.t.lines[at].event == entry(sched.PointPutPrevTaskIdle)
 	}
 	r.picked(cpu, r.k.PickFair(cpu, first))
+}
+
+// pickAgain is the second try of a pick that found the CPU idle and then pulled
+// tasks from another one.
+func (r *schedReplay) pickAgain(l *schedLine) {
+	q, ok := r.queueOf[r.t.val(l, keyCFS)]
+	if !ok || r.m.CPUs() == 1 || r.m.Queue(q).Entity >= 0 {
+		r.leftOver(l)
+		return
+	}
+	cpu := r.m.CPUOf(q)
+	r.picked(cpu, r.k.PickFairAgain(cpu, true))
 }
 
 // picked makes the task that a class chose its CPU's running one.

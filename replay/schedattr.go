@@ -20,6 +20,9 @@ func (r *schedReplay) setNice(l *schedLine) {
 	}
 }
 
+// flagReclaim is SCHED_FLAG_RECLAIM.
+const flagReclaim = 0x02
+
 func (r *schedReplay) setAttr(l *schedLine) {
 	pid := r.t.pid(l, keyPid)
 	id, ok := r.taskOf[pid]
@@ -28,7 +31,7 @@ func (r *schedReplay) setAttr(l *schedLine) {
 	}
 	st := r.m.Task(id)
 	a := attr{policy: sched.Policy(int8(r.t.val(l, keyPolicy))), nice: st.Nice, rtPriority: int(int32(r.t.val(l, keyPrio))),
-		dl: [3]uint64{r.t.val(l, keyRuntime), r.t.val(l, keyDeadline), r.t.val(l, keyPeriod)}}
+		dl: [3]uint64{r.t.val(l, keyRuntime), r.t.val(l, keyDeadline), r.t.val(l, keyPeriod)}, reclaim: r.t.val(l, keyAflags)&flagReclaim != 0}
 	if a.policy < 0 {
 		a.policy = st.Policy
 	}
@@ -47,11 +50,19 @@ func (r *schedReplay) applyPending(pid int32, l *schedLine) {
 		return
 	}
 	delete(r.pendingAttr, pid)
+	if r.refused(pid, l, a) {
+		r.res.count("system calls that changed nothing")
+		return
+	}
 	id := r.taskOf[pid]
 	before := r.m.Task(id)
-	r.step(l, r.k.SetPriority(id, a.policy, a.nice, a.rtPriority, r.boost(pid)))
+	if a.donated {
+		r.step(l, r.k.Boost(id, a.donor))
+	} else {
+		r.step(l, r.k.SetPriority(id, a.policy, a.nice, a.rtPriority, r.boost(pid)))
+	}
 	if a.policy == sched.PolicyDeadline && a.dl[0] > 0 {
-		r.k.SetDeadline(id, a.dl[0], a.dl[1], a.dl[2], false)
+		r.k.SetDeadline(id, a.dl[0], a.dl[1], a.dl[2], a.reclaim)
 	}
 	if fairPolicy(a.policy) && !a.keepWeight && !a.keepSlice {
 		r.k.SetSlice(id, a.dl[0])
@@ -59,9 +70,74 @@ func (r *schedReplay) applyPending(pid int32, l *schedLine) {
 	if !a.keepWeight {
 		r.k.Reweight(id, l.event == entry(sched.PointReweightEntity) && before.Class == sched.ClassFair)
 	}
-	if after := r.m.Task(id).Class; after != before.Class && before.Class != sched.ClassFair {
-		r.switching[id] = before.Class
+	r.changing[id] = classChange{before.Class, before.Prio}
+}
+
+// refused says that a line shows a task without what a system call was to
+// change: the call had failed.
+func (r *schedReplay) refused(pid int32, l *schedLine, a attr) bool {
+	pol, ok := r.t.get(l, keyPol)
+	if !ok || a.donated || r.t.pid(l, keyPid) != pid {
+		return false
 	}
+	if sched.Policy(pol) != a.policy {
+		return true
+	}
+	prio := int(int32(r.t.val(l, keyPrio)))
+	switch {
+	case prio == r.boost(pid):
+	case fairPolicy(a.policy):
+		return prio != 120+a.nice
+	case a.policy != sched.PolicyDeadline:
+		return prio != 99-a.rtPriority
+	}
+	return false
+}
+
+// classChange is a task's class and priority before they changed.
+type classChange struct {
+	class sched.Class
+	prio  int
+}
+
+// restored tells the classes of a change after the task was put back, where no
+// line tells it: the fair class shows by events that a task left it or came to
+// it, the real-time class that one came (check_class_changed).
+func (r *schedReplay) restored(id sched.TaskID) {
+	c, ok := r.changing[id]
+	if !ok {
+		return
+	}
+	st := r.m.Task(id)
+	switch {
+	case st.Class == c.class:
+		if delete(r.changing, id); st.Class != sched.ClassFair && (st.Prio != c.prio || st.Policy == sched.PolicyDeadline) {
+			r.k.PrioChanged(id, c.prio)
+		}
+	case st.Class == sched.ClassDeadline && c.class != sched.ClassFair:
+		delete(r.changing, id)
+		r.k.SwitchedFrom(id, c.class)
+		r.k.SwitchedTo(id)
+	}
+}
+
+// leftFair tells the fair class that a task left it, and the deadline class that
+// it came.
+func (r *schedReplay) leftFair(id sched.TaskID) {
+	r.k.SwitchedFrom(id, sched.ClassFair)
+	if r.m.Task(id).Class == sched.ClassDeadline {
+		delete(r.changing, id)
+		r.k.SwitchedTo(id)
+	}
+}
+
+// leaveClass tells a class that shows no event of it that a task left it, when
+// the task's new class is told.
+func (r *schedReplay) leaveClass(id sched.TaskID) {
+	if c, ok := r.changing[id]; ok && c.class != sched.ClassFair {
+		r.k.SwitchedFrom(id, c.class)
+	}
+	delete(r.changing, id)
 }
 
 // boost is the priority that a donor gives a task, 140 if there is none.
@@ -85,11 +161,17 @@ func (r *schedReplay) setprio(l *schedLine) {
 		return
 	}
 	delete(r.boosts, pid)
-	if donor, ok := r.taskOf[r.t.pid(l, keyPi)]; ok && r.t.pid(l, keyPi) != 0 {
-		r.boosts[pid] = r.m.Task(donor).Prio
+	st, donor := r.m.Task(id), sched.NoTask
+	if pi := r.t.pid(l, keyPi); pi != 0 {
+		if d, ok := r.taskOf[pi]; ok {
+			donor = d
+			r.boosts[pid] = r.m.Task(d).Prio
+		}
 	}
-	st := r.m.Task(id)
-	r.pendingAttr[pid] = attr{policy: st.Policy, nice: st.Nice, rtPriority: st.RTPriority, keepWeight: true}
+	if prio := min(st.NormalPrio, r.boost(pid)); prio == st.Prio && prio >= 0 {
+		return
+	}
+	r.pendingAttr[pid] = attr{policy: st.Policy, nice: st.Nice, rtPriority: st.RTPriority, keepWeight: true, donated: true, donor: donor}
 }
 
 // deadlineTimer is the replenishment timer of a task.

@@ -109,12 +109,3 @@ func (r *schedReplay) compareDeadlineBy(l *schedLine, t sched.TaskID, f deadline
 	}
 	r.k.SetDeadlineState(t, s)
 }
-
-// leaveClass tells a class that shows no event of it that a task left it, when
-// the task's new class is told.
-func (r *schedReplay) leaveClass(id sched.TaskID) {
-	if left, ok := r.switching[id]; ok {
-		delete(r.switching, id)
-		r.k.SwitchedFrom(id, left)
-	}
-}

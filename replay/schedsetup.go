@@ -41,21 +41,23 @@ type schedScan struct {
 	shares   map[uint64]uint64      // by my_q: the weight that a group's entity is given first
 	timers   []poolTimer
 	enable   map[int32]uint64 // by line: queue whose group gets its limit there
+	same     groupQueues
 }
 
 // schedQueue is a fair queue as the trace shows it.
 type schedQueue struct {
-	addr uint64
-	cpu  int32
-	line int32  // first line that shows it
-	curr uint64 // address of its running entity there
-	pool schedPool
+	addr  uint64
+	cpu   int32 // that most lines speak for
+	votes int32
+	line  int32  // first line that shows it
+	curr  uint64 // address of its running entity there
+	pool  schedPool
 }
 
 func scanSched(t *schedTrace) *schedScan {
 	s := &schedScan{t: t, tasks: map[int32]*schedObject{}, groups: map[uint64]*schedObject{}, queues: map[uint64]*schedQueue{},
 		state: map[int32]sched.State{}, moved: map[int32]uint64{}, running: map[int32]int32{},
-		shares: map[uint64]uint64{}, enable: map[int32]uint64{}}
+		shares: map[uint64]uint64{}, enable: map[int32]uint64{}, same: newGroupQueues()}
 	rq := make([]int32, t.cpus) // by CPU that writes: whose run queue it works on
 	for i := range rq {
 		rq[i] = int32(i)
@@ -90,11 +92,13 @@ func scanSched(t *schedTrace) *schedScan {
 			}
 		case entry(sched.PointTaskChangeGroup):
 			moving[t.pid(l, keyPid)] = int32(i)
+			delete(s.same.where, t.pid(l, keyPid))
 		}
 		if l.event != entry(sched.PointTaskChangeGroup) {
 			s.settle(moving, l)
 		}
 	}
+	s.uniteQueues()
 	if t.seen[entry(sched.PointReschedCurrLazy)] > 0 {
 		s.lockWaits()
 	}
@@ -145,19 +149,34 @@ func (s *schedScan) settle(moving map[int32]int32, l *schedLine) {
 }
 
 func (s *schedScan) queue(addr uint64, cpu, at int32, l *schedLine) {
-	if _, ok := s.queues[addr]; ok {
+	if q, ok := s.queues[addr]; ok {
+		q.vote(cpu)
 		return
 	}
-	s.queues[addr] = &schedQueue{addr: addr, cpu: cpu, line: at, curr: s.t.val(l, keyCurr)}
+	s.queues[addr] = &schedQueue{addr: addr, cpu: cpu, votes: 1, line: at, curr: s.t.val(l, keyCurr)}
 	s.queueAt = append(s.queueAt, addr)
+}
+
+// vote counts a line that speaks for a queue's being on a CPU: a CPU can work
+// on another one's queues without saying so.
+func (q *schedQueue) vote(cpu int32) {
+	switch {
+	case q.cpu == cpu:
+		q.votes++
+	case q.votes > 0:
+		q.votes--
+	default:
+		q.cpu, q.votes = cpu, 1
+	}
 }
 
 // object notes the entities and tasks of a line.
 func (s *schedScan) object(i int32, l *schedLine, cpu int32) {
 	t := s.t
 	if se, ok := t.get(l, keySe); ok && se != 0 {
-		onRQ, _ := t.get(l, keyOnRQ)
-		s.entity(i, l, se, t.pid(l, keyPid), t.val(l, keyMyq), onRQ != 0, cpu)
+		// The return of a pick does not show it, but what is picked is queued.
+		queued := t.val(l, keyOnRQ) != 0 || l.event == leave(sched.PointPickEEVDF)
+		s.entity(i, l, se, t.pid(l, keyPid), t.val(l, keyMyq), queued, cpu)
 	} else if pid, ok := t.get(l, keyPid); ok && l.event != evSwitch {
 		s.task(i, l, int32(pid), cpu)
 	}
@@ -181,6 +200,7 @@ func (s *schedScan) find(pid int32, myq uint64) *schedObject {
 }
 
 func (s *schedScan) entity(i int32, l *schedLine, addr uint64, pid int32, myq uint64, onRQ bool, cpu int32) {
+	s.seen(s.t.val(l, keyCFS), pid, myq)
 	o := s.find(pid, myq)
 	switch {
 	case o == nil && myq != 0:
@@ -272,17 +292,12 @@ func (r *schedReplay) build() error {
 
 // addQueue maps a queue's address, its group's parents first.
 func (r *schedReplay) addQueue(addr uint64, depth int) error {
-	if _, ok := r.queueOf[addr]; ok || depth > 64 {
+	if _, ok := r.queueOf[addr]; ok || depth > maxDepth {
 		return nil
 	}
-	q := r.scan.queues[addr]
-	cpu := sched.CPU(0)
-	if q != nil && int(q.cpu) < r.m.CPUs() {
-		cpu = sched.CPU(q.cpu)
-	}
-	g := r.scan.groups[addr]
+	g := r.groupObject(addr)
 	if g == nil {
-		r.queueOf[addr] = r.rootOf[cpu]
+		r.queueOf[addr] = r.rootOf[r.cpuOfQueue(addr)]
 		r.groupOf[addr] = sched.RootGroup
 		return nil
 	}
@@ -297,11 +312,32 @@ func (r *schedReplay) addQueue(addr uint64, depth int) error {
 	if err != nil {
 		return err
 	}
-	r.groupOf[addr] = id
-	r.queueOf[addr] = r.m.QueueOf(id, cpu)
+	for _, member := range r.scan.members(addr) {
+		r.groupOf[member] = id
+		r.queueOf[member] = r.m.QueueOf(id, r.cpuOfQueue(member))
+	}
 	r.limit(addr, id)
-	r.entityOfQueue(addr)
 	return nil
+}
+
+// groupObject is the entity of a group's queue, of one of them for which a line
+// shows it; nil for a root queue.
+func (r *schedReplay) groupObject(addr uint64) *schedObject {
+	for _, member := range r.scan.members(addr) {
+		if g := r.scan.groups[member]; g != nil {
+			return g
+		}
+	}
+	return nil
+}
+
+// cpuOfQueue is the CPU of a queue: that of the root queue above it.
+func (r *schedReplay) cpuOfQueue(addr uint64) sched.CPU {
+	cpu := r.scan.cpuOf(addr)
+	if int(cpu) >= r.m.CPUs() {
+		return 0
+	}
+	return sched.CPU(cpu)
 }
 
 func (r *schedReplay) entityOfQueue(addr uint64) sched.EntityID {

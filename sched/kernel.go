@@ -264,12 +264,24 @@ func (k Kernel) SetNext(cpu CPU) error {
 // tasks are fair ones. It returns NoTask if there is none.
 func (k Kernel) PickFair(cpu CPU, first bool) TaskID {
 	rq := &k.m.rqs[cpu]
-	prev := NoTask
-	if first && (k.m.tasks[rq.curr].class != ClassFair || k.m.isRunning(k.m.tasks[rq.curr].se)) {
-		prev = rq.curr
-	}
+	prev := k.m.previous(rq, first)
 	k.m.probeTask(PointPickNextTaskFair, rq, prev, 0)
 	return k.m.fair.pickNext(rq, prev)
+}
+
+// PickFairAgain goes on with a pick that found nothing, after tasks were pulled
+// to the CPU (newidle_balance); first is PickFair's.
+func (k Kernel) PickFairAgain(cpu CPU, first bool) TaskID {
+	rq := &k.m.rqs[cpu]
+	return k.m.fair.pickNext(rq, k.m.previous(rq, first))
+}
+
+// previous is the task that ran if it was not put back yet, else NoTask.
+func (m *Machine) previous(rq *runQueue, first bool) TaskID {
+	if first && (m.tasks[rq.curr].class != ClassFair || m.isRunning(m.tasks[rq.curr].se)) {
+		return rq.curr
+	}
+	return NoTask
 }
 
 // Switch makes a task a CPU's running one (the end of __schedule): it no longer
