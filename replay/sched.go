@@ -178,6 +178,7 @@ type schedReplay struct {
 	adopted     int
 	deferred    map[int32]int32 // several CPUs: by line, the operation that takes effect there
 	moved       sched.TaskID    // task that is changing its group
+	deadlines   []sched.TaskID  // tasks that have or had deadline parameters
 	dying       []sched.TaskID  // tasks that have left for good, whose load is still in their queue
 	held        []bool          // by CPU: its lines belong to an operation that is put off
 }
@@ -303,6 +304,9 @@ func (r *schedReplay) operate(i int32) {
 	if len(r.dying) > 0 {
 		r.bury(i)
 	}
+	for _, id := range r.deadlines {
+		r.inactive(id)
+	}
 	r.apply(i, l)
 	if !l.consumed {
 		l.consumed = true
@@ -367,7 +371,7 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 	case evDLTaskTimer:
 		r.deadlineTimer(i, l)
 	case evRTMutexSetprio:
-		r.setprio(l)
+		r.setprio(i, l)
 	case entry(sched.PointDequeueEntities):
 		if id, ok := r.entityIn(l, t.val(l, keySe)); ok {
 			r.step(l, r.k.DequeueDelayed(id))
@@ -399,9 +403,9 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 	case entry(sched.PointReweightEntity):
 		r.reweight(l)
 	case evSetUserNice:
-		r.setNice(l)
+		r.setNice(i, l)
 	case evSetsched:
-		r.setAttr(l)
+		r.setAttr(i, l)
 	case entry(sched.PointPrioChangedFair):
 		if id, ok := r.task(l); ok {
 			r.k.PrioChanged(id, int(int32(t.val(l, keyOld))))
@@ -424,6 +428,8 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 			r.k.UpdateCurr(q)
 			r.hint("time of a running task read from outside")
 		}
+	case entry(sched.PointUpdateLoadAvgCFS):
+		r.updateBlocked(l)
 	case entry(sched.PointReschedCurr):
 		r.k.Resched(cpu)
 		l.consumed = true

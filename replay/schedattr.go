@@ -7,7 +7,7 @@ import "github.com/kernsim/kernsim/sched"
 // queue operations; the new attributes are kept from the first and set at the
 // first line after the task was taken out.
 
-func (r *schedReplay) setNice(l *schedLine) {
+func (r *schedReplay) setNice(i int32, l *schedLine) {
 	pid := r.t.pid(l, keyPid)
 	id, ok := r.taskOf[pid]
 	if !ok {
@@ -17,16 +17,36 @@ func (r *schedReplay) setNice(l *schedLine) {
 	nice := int(int64(r.t.val(l, keyNice)))
 	if nice != st.Nice && nice >= sched.MinNice && nice <= sched.MaxNice {
 		r.pendingAttr[pid] = attr{policy: st.Policy, nice: nice, rtPriority: st.RTPriority, keepSlice: true}
+		r.atOnce(i, l)
 	}
+}
+
+// atOnce sets what a system call changes of a task that is in no queue: others
+// may look at it before it shows again.
+func (r *schedReplay) atOnce(i int32, l *schedLine) {
+	pid := r.t.pid(l, keyPid)
+	if r.m.Task(r.taskOf[pid]).OnRQ {
+		return
+	}
+	if at := r.t.next[i]; at >= 0 {
+		if next := &r.t.lines[at]; next.event == entry(sched.PointReweightEntity) && r.t.pid(next, keyPid) == pid && r.t.val(next, keyMyq) == 0 {
+			return // it takes effect there
+		}
+	}
+	r.takeEffect(pid, l)
 }
 
 // flagReclaim is SCHED_FLAG_RECLAIM.
 const flagReclaim = 0x02
 
-func (r *schedReplay) setAttr(l *schedLine) {
+func (r *schedReplay) setAttr(i int32, l *schedLine) {
 	pid := r.t.pid(l, keyPid)
 	id, ok := r.taskOf[pid]
 	if !ok {
+		return
+	}
+	if r.scan.calls.failed[i] {
+		r.res.count("system calls that changed nothing")
 		return
 	}
 	st := r.m.Task(id)
@@ -40,20 +60,21 @@ func (r *schedReplay) setAttr(l *schedLine) {
 		a.rtPriority = 0
 	}
 	r.pendingAttr[pid] = a
+	r.atOnce(i, l)
 }
 
 // applyPending sets what a system call changed, unless the line still takes the
 // task out of its queue.
 func (r *schedReplay) applyPending(pid int32, l *schedLine) {
-	a, ok := r.pendingAttr[pid]
-	if !ok || l.event.takesOut() {
-		return
+	if _, ok := r.pendingAttr[pid]; ok && !l.event.takesOut() {
+		r.takeEffect(pid, l)
 	}
+}
+
+// takeEffect sets what a system call changed.
+func (r *schedReplay) takeEffect(pid int32, l *schedLine) {
+	a := r.pendingAttr[pid]
 	delete(r.pendingAttr, pid)
-	if r.refused(pid, l, a) {
-		r.res.count("system calls that changed nothing")
-		return
-	}
 	id := r.taskOf[pid]
 	before := r.m.Task(id)
 	if a.donated {
@@ -62,7 +83,7 @@ func (r *schedReplay) applyPending(pid int32, l *schedLine) {
 		r.step(l, r.k.SetPriority(id, a.policy, a.nice, a.rtPriority, r.boost(pid)))
 	}
 	if a.policy == sched.PolicyDeadline && a.dl[0] > 0 {
-		r.k.SetDeadline(id, a.dl[0], a.dl[1], a.dl[2], a.reclaim)
+		r.setDeadline(id, a.dl[0], a.dl[1], a.dl[2], a.reclaim)
 	}
 	if fairPolicy(a.policy) && !a.keepWeight && !a.keepSlice {
 		r.k.SetSlice(id, a.dl[0])
@@ -73,25 +94,29 @@ func (r *schedReplay) applyPending(pid int32, l *schedLine) {
 	r.changing[id] = classChange{before.Class, before.Prio}
 }
 
-// refused says that a line shows a task without what a system call was to
-// change: the call had failed.
-func (r *schedReplay) refused(pid int32, l *schedLine, a attr) bool {
-	pol, ok := r.t.get(l, keyPol)
-	if !ok || a.donated || r.t.pid(l, keyPid) != pid {
-		return false
-	}
-	if sched.Policy(pol) != a.policy {
-		return true
-	}
-	prio := int(int32(r.t.val(l, keyPrio)))
+// refusals finds the system calls that changed nothing: the next line that shows
+// the task has its old attributes. By line, those of setsched.
+type refusals struct {
+	open   map[int32]int32 // by pid: the line of a call of which nothing is known yet
+	failed map[int32]bool
+}
+
+func (s *schedScan) callShown(i int32, l *schedLine) {
+	pol, ok := s.t.get(l, keyPol)
+	pid := s.t.pid(l, keyPid)
+	at, open := s.calls.open[pid]
 	switch {
-	case prio == r.boost(pid):
-	case fairPolicy(a.policy):
-		return prio != 120+a.nice
-	case a.policy != sched.PolicyDeadline:
-		return prio != 99-a.rtPriority
+	case l.event == evSetsched:
+		s.calls.open[pid] = i
+	case !ok || !open || l.event.takesOut():
+	default:
+		delete(s.calls.open, pid)
+		call := &s.t.lines[at]
+		policy := int8(s.t.val(call, keyPolicy))
+		prio, rt := int(int32(s.t.val(l, keyPrio))), int(int32(s.t.val(call, keyPrio)))
+		real := sched.Policy(policy) == sched.PolicyFIFO || sched.Policy(policy) == sched.PolicyRR
+		s.calls.failed[at] = policy >= 0 && (uint64(policy) != pol || real && prio > 99-rt)
 	}
-	return false
 }
 
 // classChange is a task's class and priority before they changed.
@@ -154,7 +179,7 @@ func fairPolicy(p sched.Policy) bool {
 
 // setprio is a change of the donor: the task gets the donor's priority if that
 // is higher than its own (rt_mutex_setprio).
-func (r *schedReplay) setprio(l *schedLine) {
+func (r *schedReplay) setprio(i int32, l *schedLine) {
 	pid := r.t.pid(l, keyPid)
 	id, ok := r.taskOf[pid]
 	if !ok {
@@ -172,6 +197,7 @@ func (r *schedReplay) setprio(l *schedLine) {
 		return
 	}
 	r.pendingAttr[pid] = attr{policy: st.Policy, nice: st.Nice, rtPriority: st.RTPriority, keepWeight: true, donated: true, donor: donor}
+	r.atOnce(i, l)
 }
 
 // deadlineTimer is the replenishment timer of a task.

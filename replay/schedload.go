@@ -144,6 +144,26 @@ func (r *schedReplay) startEntityLoad(l *schedLine) {
 	r.knownLoadE[id] = true
 }
 
+// updateBlocked is an update by load balancing, at the time that its line shows.
+func (r *schedReplay) updateBlocked(l *schedLine) {
+	id, ok := r.queueOf[r.t.val(l, keyCFS)]
+	if !ok || r.m.CPUs() == 1 {
+		r.leftOver(l)
+		return
+	}
+	cpu := r.m.CPUOf(id)
+	if now := r.t.val(l, keyNow); r.peltClock[cpu] {
+		clk := r.m.RunQueue(cpu).ClockTask + now - r.m.Queue(id).PeltClock
+		r.k.SetClock(cpu, clk, clk)
+	}
+	unset := r.m.RunQueue(cpu).ClockTask == 0
+	r.k.UpdateBlocked(id)
+	if unset { // no line has shown how the two clocks differ
+		r.peltClock[cpu] = false
+	}
+	r.res.count("loads updated by load balancing")
+}
+
 // dies notes a task that leaves for good. Its load leaves its queue a little
 // later, when the next task has interrupts on again: a tick that was waiting
 // comes first.
@@ -153,33 +173,36 @@ func (r *schedReplay) dies(l *schedLine) {
 	}
 }
 
-// bury takes dead tasks' loads off their queues, unless the operation that
-// begins shows that this has not happened yet.
+// bury takes dead tasks' loads off their queues when the operation that begins
+// updates those, unless its line shows that this has not happened yet.
 func (r *schedReplay) bury(i int32) {
 	keep := r.dying[:0]
 	for _, id := range r.dying {
 		q, _, _ := r.m.Where(r.m.EntityOf(id))
-		if r.stillLoaded(i, q) {
-			keep = append(keep, id)
-			r.hint("death of a task noticed after an interrupt")
+		at := r.updateOf(i, q)
+		if at >= 0 && r.t.val(&r.t.lines[at], keyLsum) != r.m.Queue(q).Load.LoadSum {
+			r.k.Dead(id)
 			continue
 		}
-		r.k.Dead(id)
+		keep = append(keep, id)
+		if at >= 0 {
+			r.hint("death of a task noticed after an interrupt")
+		}
 	}
 	r.dying = keep
 }
 
-// stillLoaded looks whether the next update of a queue, in the operation that
-// begins at a line, shows the load that the model has now.
-func (r *schedReplay) stillLoaded(i int32, q sched.QueueID) bool {
+// updateOf is the line of a queue's first update in the operation that begins at
+// a line, -1 if there is none.
+func (r *schedReplay) updateOf(i int32, q sched.QueueID) int32 {
 	for at := i; at >= 0; at = r.t.next[at] {
 		l := &r.t.lines[at]
 		if at != i && l.event.begins() {
-			return false
+			break
 		}
 		if l.event == entry(sched.PointUpdateLoadAvgCFS) && r.queueOf[r.t.val(l, keyCFS)] == q {
-			return r.t.val(l, keyLsum) == r.m.Queue(q).Load.LoadSum
+			return at
 		}
 	}
-	return false
+	return -1
 }

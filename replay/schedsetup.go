@@ -42,6 +42,7 @@ type schedScan struct {
 	timers   []poolTimer
 	enable   map[int32]uint64 // by line: queue whose group gets its limit there
 	same     groupQueues
+	calls    refusals
 }
 
 // schedQueue is a fair queue as the trace shows it.
@@ -57,7 +58,8 @@ type schedQueue struct {
 func scanSched(t *schedTrace) *schedScan {
 	s := &schedScan{t: t, tasks: map[int32]*schedObject{}, groups: map[uint64]*schedObject{}, queues: map[uint64]*schedQueue{},
 		state: map[int32]sched.State{}, moved: map[int32]uint64{}, running: map[int32]int32{},
-		shares: map[uint64]uint64{}, enable: map[int32]uint64{}, same: newGroupQueues()}
+		shares: map[uint64]uint64{}, enable: map[int32]uint64{}, same: newGroupQueues(),
+		calls: refusals{map[int32]int32{}, map[int32]bool{}}}
 	rq := make([]int32, t.cpus) // by CPU that writes: whose run queue it works on
 	for i := range rq {
 		rq[i] = int32(i)
@@ -76,6 +78,7 @@ func scanSched(t *schedTrace) *schedScan {
 		}
 		s.object(int32(i), l, rq[l.cpu])
 		s.bandwidth(int32(i), l)
+		s.callShown(int32(i), l)
 		switch l.event {
 		case entry(sched.PointDequeueTaskFair), entry(sched.PointDequeueTaskRT), entry(sched.PointDequeueTaskDL):
 			if t.val(l, keyFlags)&(sched.DequeueSleep|sched.DequeueDelayed) == sched.DequeueSleep {

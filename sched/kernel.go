@@ -453,6 +453,9 @@ func (k Kernel) RTPeriodTimer(overrun uint64) bool {
 // DeadlineTimer is a task's replenishment timer (dl_task_timer).
 func (k Kernel) DeadlineTimer(t TaskID) { k.m.dlTimer(k.m.rqOfTask(t), t) }
 
+// InactiveTimer is the timer of a task's 0-lag time (inactive_task_timer).
+func (k Kernel) InactiveTimer(t TaskID) { k.m.dlInactive(k.m.rqOfTask(t), t) }
+
 // ServerTimer is the timer of a CPU's fair server (dl_server_timer).
 func (k Kernel) ServerTimer(cpu CPU) { k.m.serverTimer(&k.m.rqs[cpu]) }
 
@@ -571,6 +574,10 @@ func (k Kernel) SetCPU(t TaskID, cpu CPU) error {
 
 // UpdateCurr charges a queue's running entity.
 func (k Kernel) UpdateCurr(q QueueID) { k.m.fair.updateCurr(&k.m.queues[q]) }
+
+// UpdateBlocked updates the load average of a queue and its group's entity, as
+// load balancing does for all queues of a CPU (update_blocked_averages).
+func (k Kernel) UpdateBlocked(q QueueID) { k.m.updateBlocked(&k.m.queues[q]) }
 
 // SetShares sets a group's weight; its entities follow with ReweightGroup.
 func (k Kernel) SetShares(g GroupID, shares uint64) { k.m.groups[g].shares = shares }

@@ -327,6 +327,7 @@ type DeadlineState struct {
 	RelDeadline, Period    uint64
 	Throttled, Yielded     bool
 	NonContending, Overrun bool
+	Inactive               uint64 // rq clock of the 0-lag time at which [Kernel.InactiveTimer] is due, 0: none
 }
 
 // Deadline gives a task's deadline state; an unknown one's is zero.
@@ -335,7 +336,8 @@ func (m *Machine) Deadline(t TaskID) DeadlineState {
 		return DeadlineState{}
 	}
 	d := &m.tasks[t].dl
-	return DeadlineState{d.runtime, d.deadline, d.dlRuntime, d.dlDeadline, d.dlPeriod, d.throttled, d.yielded, d.nonContending, d.overrun}
+	return DeadlineState{d.runtime, d.deadline, d.dlRuntime, d.dlDeadline, d.dlPeriod, d.throttled, d.yielded, d.nonContending, d.overrun,
+		d.inactive}
 }
 
 // SetDeadlineState takes over what is left to a deadline task, and its flags;
