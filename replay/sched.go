@@ -42,8 +42,11 @@ func Sched(ctx context.Context, c Capture, o Options) (*Result, error) {
 		return nil, err
 	}
 	r := newSchedReplay(m, t, c.text("probes.txt"))
+	r.cgroups = readCgroups(c.text("before/cgroup.txt"))
+	r.limits = limitsOf(r.cgroups)
+	r.scan.nameQueues(readCgroups(c.text("after/cgroup.txt")))
+	r.scan.uniteQueues()
 	r.res = &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "sched"}
-	r.limits = limitsOf(c.text("before/cgroup.txt"))
 	if err := r.build(); err != nil {
 		return nil, err
 	}
@@ -67,6 +70,9 @@ func schedConfig(c Capture, meta Meta, t *schedTrace) sched.Config {
 	readTunables(c.text("tunables/sysctl.txt"), &tun)
 	if ms := tunable(c.text("tunables/sysctl.txt"), "sched_rr_timeslice_ms"); ms > 0 {
 		tun.RRTimesliceTicks = uint32(max(1, (ms*uint64(cfg.HZ)+999)/1000))
+	}
+	if tunable(c.text("tunables/debug_sched.txt"), "tunable_scaling") != 1 {
+		tun.NrLatency = 0 // the scaling was set, and with it this
 	}
 	cfg.Tunables = &tun
 	return cfg
@@ -159,7 +165,8 @@ type schedReplay struct {
 	rootOf   []sched.QueueID
 	entityAt map[uint64]sched.EntityID // by address, as last seen
 	taskOf   map[int32]sched.TaskID
-	pools    map[uint64]uint64 // by the timer's address: a queue of the pool
+	pools    map[uint64]uint64       // by the timer's address: a queue of the pool
+	cgroups  map[string]*cgroupState // by path: before the trace
 	limits   []cpuMax
 	present  [eventsEnd]bool // events that the trace records
 	knownE   []fieldSet      // by entity: fields that the model knows

@@ -266,6 +266,7 @@ func (r *schedReplay) reweight(l *schedLine) {
 		if !ok {
 			return
 		}
+		r.setIdle(g, r.t.val(l, keyWeight))
 		r.k.SetShares(g, r.t.val(l, keyWeight))
 		r.k.ReweightGroup(r.entityOfQueue(myq))
 		r.hint("a group's weight set")

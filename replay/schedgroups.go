@@ -26,9 +26,6 @@ func newGroupQueues() groupQueues {
 
 // seen notes that a line shows an entity in a queue.
 func (s *schedScan) seen(addr uint64, pid int32, myq uint64) {
-	if s.t.cpus == 1 {
-		return
-	}
 	if myq != 0 {
 		s.same.parent[myq] = addr
 		return

@@ -1,11 +1,6 @@
 package replay
 
-import (
-	"strconv"
-	"strings"
-
-	"github.com/kernsim/kernsim/sched"
-)
+import "github.com/kernsim/kernsim/sched"
 
 // schedPool is what a trace tells of the limit of a queue's group.
 type schedPool struct {
@@ -67,32 +62,6 @@ func (s *schedScan) bandwidth(i int32, l *schedLine) {
 	p.seen = append(p.seen, poolSight{i, left})
 }
 
-// cpuMax is a cgroup's limit.
-type cpuMax struct{ quota, period uint64 }
-
-// limitsOf reads the limits from a listing of the cgroups' files.
-func limitsOf(text string) []cpuMax {
-	var out []cpuMax
-	file := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if name, ok := strings.CutPrefix(line, "== "); ok {
-			file = name
-			continue
-		}
-		f := strings.Fields(line)
-		if len(f) != 2 || !strings.HasSuffix(file, "cpu.max") {
-			continue
-		}
-		quota, err := strconv.ParseUint(f[0], 10, 40)
-		period, err2 := strconv.ParseUint(f[1], 10, 40)
-		if err == nil && err2 == nil {
-			out = append(out, cpuMax{quota * 1000, period * 1000})
-		}
-	}
-	return out
-}
-
 // limit gives a group the limit that its queue shows.
 func (r *schedReplay) limit(addr uint64, g sched.GroupID) {
 	q := r.scan.queues[addr]
@@ -100,6 +69,9 @@ func (r *schedReplay) limit(addr uint64, g sched.GroupID) {
 		return
 	}
 	p := &q.pool
+	if c := r.cgroupOf(addr); p.quota == 0 && c != nil {
+		p.quota, p.period = c.limit.quota, c.limit.period
+	}
 	if p.quota == 0 {
 		p.quota, p.period = p.most, 0
 		for _, l := range r.limits {

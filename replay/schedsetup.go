@@ -42,6 +42,7 @@ type schedScan struct {
 	timers   []poolTimer
 	enable   map[int32]uint64 // by line: queue whose group gets its limit there
 	same     groupQueues
+	paths    map[uint64]string // by address: a queue's cgroup
 	calls    refusals
 }
 
@@ -58,7 +59,7 @@ type schedQueue struct {
 func scanSched(t *schedTrace) *schedScan {
 	s := &schedScan{t: t, tasks: map[int32]*schedObject{}, groups: map[uint64]*schedObject{}, queues: map[uint64]*schedQueue{},
 		state: map[int32]sched.State{}, moved: map[int32]uint64{}, running: map[int32]int32{},
-		shares: map[uint64]uint64{}, enable: map[int32]uint64{}, same: newGroupQueues(),
+		shares: map[uint64]uint64{}, enable: map[int32]uint64{}, same: newGroupQueues(), paths: map[uint64]string{},
 		calls: refusals{map[int32]int32{}, map[int32]bool{}}}
 	rq := make([]int32, t.cpus) // by CPU that writes: whose run queue it works on
 	for i := range rq {
@@ -101,7 +102,6 @@ func scanSched(t *schedTrace) *schedScan {
 			s.settle(moving, l)
 		}
 	}
-	s.uniteQueues()
 	if t.seen[entry(sched.PointReschedCurrLazy)] > 0 {
 		s.lockWaits()
 	}
@@ -135,9 +135,10 @@ func (s *schedScan) lockWaits() {
 	}
 }
 
-// settle notes the queue in which a task that changed its group is seen.
+// settle notes the queue in which a task that changed its group is seen, after
+// its leaving the old one: that places it there, and updates its load.
 func (s *schedScan) settle(moving map[int32]int32, l *schedLine) {
-	if len(moving) == 0 {
+	if len(moving) == 0 || l.event == entry(sched.PointPlaceEntity) || l.event == entry(sched.PointUpdateLoadAvgSE) {
 		return
 	}
 	addr, ok := s.t.get(l, keyCFS)
@@ -203,7 +204,9 @@ func (s *schedScan) find(pid int32, myq uint64) *schedObject {
 }
 
 func (s *schedScan) entity(i int32, l *schedLine, addr uint64, pid int32, myq uint64, onRQ bool, cpu int32) {
-	s.seen(s.t.val(l, keyCFS), pid, myq)
+	if l.event != entry(sched.PointUpdateLoadAvgSE) && (l.event != entry(sched.PointPlaceEntity) || s.t.val(l, keyInitial) != 0) {
+		s.seen(s.t.val(l, keyCFS), pid, myq) // those two also show a queue that a task leaves
+	}
 	o := s.find(pid, myq)
 	switch {
 	case o == nil && myq != 0:
@@ -318,6 +321,9 @@ func (r *schedReplay) addQueue(addr uint64, depth int) error {
 	for _, member := range r.scan.members(addr) {
 		r.groupOf[member] = id
 		r.queueOf[member] = r.m.QueueOf(id, r.cpuOfQueue(member))
+	}
+	if c := r.cgroupOf(addr); w == idleShares || c != nil && c.idle {
+		r.k.MarkIdle(id, true)
 	}
 	r.limit(addr, id)
 	return nil
