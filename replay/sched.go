@@ -46,6 +46,7 @@ func Sched(ctx context.Context, c Capture, o Options) (*Result, error) {
 	r.limits = limitsOf(r.cgroups)
 	r.scan.nameQueues(readCgroups(c.text("after/cgroup.txt")))
 	r.scan.uniteQueues()
+	r.scan.mergePools()
 	r.res = &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "sched"}
 	if err := r.build(); err != nil {
 		return nil, err

@@ -1,6 +1,10 @@
 package replay
 
-import "github.com/kernsim/kernsim/sched"
+import (
+	"slices"
+
+	"github.com/kernsim/kernsim/sched"
+)
 
 // schedPool is what a trace tells of the limit of a queue's group.
 type schedPool struct {
@@ -62,6 +66,45 @@ func (s *schedScan) bandwidth(i int32, l *schedLine) {
 	p.seen = append(p.seen, poolSight{i, left})
 }
 
+// mergePools gives the queues of one group what all of them tell of its pool.
+func (s *schedScan) mergePools() {
+	for _, addr := range s.queueAt {
+		set := s.members(addr)
+		if len(set) == 1 || set[0] != addr && s.queues[set[0]] != nil {
+			continue
+		}
+		all := schedPool{}
+		for _, member := range set {
+			if q := s.queues[member]; q != nil {
+				all.add(&q.pool)
+			}
+		}
+		slices.SortStableFunc(all.seen, func(a, b poolSight) int { return int(a.line - b.line) })
+		for _, member := range set {
+			if q := s.queues[member]; q != nil {
+				left := q.pool.left
+				q.pool = all
+				q.pool.left = left
+			}
+		}
+	}
+}
+
+// add adds what another queue of the group tells.
+func (p *schedPool) add(q *schedPool) {
+	if q.first == 0 {
+		return
+	}
+	if p.first == 0 || q.first < p.first {
+		p.first, p.plain, p.open = q.first, q.plain, q.open
+	}
+	if q.quota != 0 {
+		p.quota, p.period = q.quota, q.period
+	}
+	p.most = max(p.most, q.most)
+	p.seen = append(p.seen, q.seen...)
+}
+
 // limit gives a group the limit that its queue shows.
 func (r *schedReplay) limit(addr uint64, g sched.GroupID) {
 	q := r.scan.queues[addr]
@@ -92,9 +135,13 @@ func (r *schedReplay) limit(addr uint64, g sched.GroupID) {
 		r.k.SetBandwidth(g, p.quota, p.period, 0)
 		// Until a line shows it the queue keeps what it has: it must not be
 		// throttled for that.
-		st := r.m.Queue(r.queueOf[addr])
-		st.RuntimeRemaining = p.left
-		r.k.SetQueue(r.queueOf[addr], st)
+		for _, member := range r.scan.members(addr) {
+			if q := r.scan.queues[member]; q != nil {
+				st := r.m.Queue(r.queueOf[member])
+				st.RuntimeRemaining = q.pool.left
+				r.k.SetQueue(r.queueOf[member], st)
+			}
+		}
 	}
 	if len(r.pools) == 0 {
 		r.findTimers()
