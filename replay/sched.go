@@ -266,10 +266,18 @@ func (r *schedReplay) run(ctx context.Context, o *Options) error {
 // state.
 func (r *schedReplay) postpone(i int32) bool {
 	l := &r.t.lines[i]
+	at := r.t.next[i]
+	if l.event == evDLTaskTimer && at > i+1 && r.t.pid(&r.t.lines[at], keyPid) == r.t.pid(l, keyPid) {
+		// It waits for the lock of the task's queue.
+		if e := r.t.lines[at].event; e == entry(sched.PointEnqueueTaskDL) || e == entry(sched.PointReplenishDL) {
+			r.deferred[at] = i
+			r.held[l.cpu] = true
+			return true
+		}
+	}
 	if !l.event.waitsForUpdate() {
 		return false
 	}
-	at := r.t.next[i]
 	for range 3 {
 		if at < 0 {
 			return false

@@ -76,6 +76,29 @@ func limitsOf(groups map[string]*cgroupState) []cpuMax {
 	return out
 }
 
+// shareSeen notes the weight that a group's entity has first: in its queue, or
+// when it is given one. Out of its queue it may have none yet.
+func (s *schedScan) shareSeen(l *schedLine) {
+	t := s.t
+	if myq := t.val(l, keyMyq); myq != 0 {
+		if v, ok := t.get(l, keyW); ok && t.val(l, keyOnRQ) != 0 {
+			s.firstShare(myq, v)
+		}
+		if v, ok := t.get(l, keyWeight); ok {
+			s.firstShare(myq, v)
+		}
+	}
+	if myq := t.val(l, keyCmyq); myq != 0 && t.val(l, keyCurr) != 0 && t.val(l, keyCon) != 0 {
+		s.firstShare(myq, t.val(l, keyCw))
+	}
+}
+
+func (s *schedScan) firstShare(myq, weight uint64) {
+	if _, ok := s.shares[myq]; !ok {
+		s.shares[myq] = weight
+	}
+}
+
 // nameQueues finds the paths of queues by the cgroups' tasks after the trace,
 // and unites queues that have the same.
 func (s *schedScan) nameQueues(after map[string]*cgroupState) {

@@ -599,6 +599,15 @@ func (r *schedReplay) compareWeight(l *schedLine, p *sched.Probe) {
 		p.Value = w
 		return
 	}
+	if w := r.t.val(l, keyWeight); w != p.Value && r.t.val(l, keyMyq) != 0 && r.m.CPUs() == 1 {
+		// It was set while no event could show it: the group was empty or
+		// throttled.
+		g := r.groupOf[r.t.val(l, keyMyq)]
+		r.setIdle(g, w)
+		r.k.SetShares(g, w)
+		r.hint("a group's weight set")
+		p.Value = w
+	}
 	if r.check(l, keyWeight, p.Value) {
 		return
 	}

@@ -36,13 +36,6 @@ func (s *schedScan) bandwidth(i int32, l *schedLine) {
 		s.timers = append(s.timers, poolTimer{i, t.val(l, keyT)})
 		return
 	}
-	if l.event == entry(sched.PointReweightEntity) {
-		if myq := t.val(l, keyMyq); myq != 0 {
-			if _, ok := s.shares[myq]; !ok {
-				s.shares[myq] = t.val(l, keyWeight)
-			}
-		}
-	}
 	q := s.queues[t.val(l, keyCFS)]
 	if q == nil {
 		return

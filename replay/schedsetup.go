@@ -80,6 +80,7 @@ func scanSched(t *schedTrace) *schedScan {
 		s.object(int32(i), l, rq[l.cpu])
 		s.bandwidth(int32(i), l)
 		s.callShown(int32(i), l)
+		s.shareSeen(l)
 		switch l.event {
 		case entry(sched.PointDequeueTaskFair), entry(sched.PointDequeueTaskRT), entry(sched.PointDequeueTaskDL):
 			if t.val(l, keyFlags)&(sched.DequeueSleep|sched.DequeueDelayed) == sched.DequeueSleep {
