@@ -220,7 +220,11 @@ func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay
 			r.present[e] = true
 		}
 	}
-	m.SetHooks(sched.Hooks{Probe: r.onProbe, Trace: r.onTrace})
+	h := sched.Hooks{Probe: r.onProbe, Trace: r.onTrace}
+	if !r.tracksLoad() {
+		h.Share = r.share
+	}
+	m.SetHooks(h)
 	return r
 }
 

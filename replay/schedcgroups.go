@@ -168,3 +168,15 @@ func (r *schedReplay) setIdle(g sched.GroupID, weight uint64) {
 		r.k.MarkIdle(g, idle)
 	}
 }
+
+// share is the weight of a group's entity on one of several CPUs, which only load
+// tracking tells: what the next line gives it, else what it has.
+func (r *schedReplay) share(q sched.QueueID, shares uint64) uint64 {
+	if r.at >= 0 {
+		l := &r.t.lines[r.at]
+		if id, ok := r.queueOf[r.t.val(l, keyMyq)]; ok && id == q && l.event == entry(sched.PointReweightEntity) {
+			return r.t.val(l, keyWeight)
+		}
+	}
+	return r.m.Entity(r.m.Queue(q).Entity).Weight
+}

@@ -52,10 +52,12 @@ func setLoadField(s *sched.LoadState, k schedKey, v uint64) {
 // compareLoad compares the load average of an entity or queue, and the clock.
 func (r *schedReplay) compareLoad(l *schedLine, p *sched.Probe) {
 	q := r.m.Queue(p.Queue)
-	if now, ok := r.t.get(l, keyNow); ok && (!r.peltClock[p.CPU] || !r.check(l, keyNow, q.PeltClock)) {
-		r.peltClock[p.CPU] = true
-		r.k.SetPeltClock(p.CPU, now+r.m.RunQueue(p.CPU).ClockPelt-q.PeltClock)
-		p.Value = now
+	if now, ok := r.t.get(l, keyNow); ok {
+		if !r.peltClock[p.CPU] || !r.check(l, keyNow, q.PeltClock) {
+			r.peltClock[p.CPU] = true
+			r.k.SetPeltClock(p.CPU, now+r.m.RunQueue(p.CPU).ClockPelt-q.PeltClock)
+		}
+		p.Value = now // the operation may have read the clock before it was set
 	}
 	if p.Point == sched.PointUpdateLoadAvgCFS {
 		r.check(l, keyHnr, uint64(q.HNrRunning))

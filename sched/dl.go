@@ -478,7 +478,11 @@ func (m *Machine) dlPrioChanged(rq *runQueue, t TaskID) {
 	if m.tasks[t].onRQ != queued && rq.curr != t {
 		return
 	}
-	if first := rq.dl.first(); first >= 0 && before(m.tasks[first].dl.deadline, m.tasks[t].dl.deadline) {
+	earliest := uint64(0) // stands for none, which is earlier than all
+	if first := rq.dl.first(); first >= 0 {
+		earliest = m.tasks[first].dl.deadline
+	}
+	if before(earliest, m.tasks[t].dl.deadline) {
 		m.resched(rq)
 	}
 }
