@@ -336,6 +336,7 @@ func (m *Machine) dlNonContending(rq *runQueue, t TaskID) {
 		}
 		if left || dead {
 			d.clear()
+			m.updateExtra()
 		}
 		return
 	}
@@ -356,6 +357,7 @@ func (m *Machine) dlInactive(rq *runQueue, t TaskID) {
 			subPositive(&rq.dl.thisBW, d.bw)
 		}
 		d.clear()
+		m.updateExtra()
 	case d.nonContending:
 		subPositive(&rq.dl.runningBW, d.bw)
 		d.nonContending = false

@@ -511,6 +511,7 @@ func (k Kernel) SetDeadline(t TaskID, runtime, deadline, period uint64, reclaim 
 	d := &k.m.tasks[t].dl
 	d.dlRuntime, d.dlDeadline, d.dlPeriod, d.reclaim = runtime, deadline, period, reclaim
 	d.bw, d.density = ratio(period, runtime), ratio(deadline, runtime)
+	k.m.updateExtra()
 }
 
 // ratio is runtime / period in parts of 2^20 (to_ratio).

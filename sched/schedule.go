@@ -185,7 +185,8 @@ func (m *Machine) updateExtra() {
 		r = ratio(m.tun.RTRuntimeNS, m.tun.RTPeriodNS) >> (bwShift - 8)
 	}
 	for i := range m.tasks {
-		if t := &m.tasks[i]; t.policy == PolicyDeadline && t.state&StateDead == 0 {
+		// A task that has left the class keeps its part up to its 0-lag time.
+		if t := &m.tasks[i]; !t.dl.server && !t.dl.special {
 			subPositive(&extra, t.dl.bw/uint64(len(m.rqs)))
 		}
 	}
