@@ -450,6 +450,8 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 		}
 	case entry(sched.PointUpdateLoadAvgCFS):
 		r.updateBlocked(l)
+	case entry(sched.PointUpdateLoadAvgSE):
+		r.updateShares(i, l)
 	case entry(sched.PointReschedCurr):
 		r.k.Resched(cpu)
 		l.consumed = true

@@ -263,7 +263,7 @@ func (e schedEvent) takesOut() bool {
 func (r *schedReplay) reweight(l *schedLine) {
 	if myq := r.t.val(l, keyMyq); myq != 0 {
 		g, ok := r.groupOf[myq]
-		if !ok {
+		if !ok || g == sched.RootGroup {
 			return
 		}
 		r.setIdle(g, r.t.val(l, keyWeight))

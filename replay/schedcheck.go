@@ -147,7 +147,8 @@ func (r *schedReplay) entityIn(l *schedLine, addr uint64) (sched.EntityID, bool)
 		if _, ok := r.queueOf[myq]; !ok {
 			return sched.None, false
 		}
-		return r.entityOfQueue(myq), true
+		id := r.entityOfQueue(myq)
+		return id, id >= 0
 	}
 	t, ok := r.taskOf[r.t.pid(l, keyPid)]
 	if !ok {
@@ -357,7 +358,8 @@ func (r *schedReplay) lookup(l *schedLine, k schedKey, addr uint64) (sched.Entit
 	if _, ok := r.t.get(l, keyCpid); ok && k == keyCurr {
 		if myq := r.t.val(l, keyCmyq); myq != 0 {
 			if _, ok := r.queueOf[myq]; ok {
-				return r.entityOfQueue(myq), true
+				id := r.entityOfQueue(myq)
+				return id, id >= 0
 			}
 		} else if t, ok := r.taskOf[r.t.pid(l, keyCpid)]; ok {
 			r.entityAt[addr] = r.m.EntityOf(t)

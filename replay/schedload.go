@@ -72,6 +72,13 @@ func (r *schedReplay) compareLoad(l *schedLine, p *sched.Probe) {
 	known := r.loadKnown(p.Entity)
 	if known {
 		r.check(l, keyRw, e.RunnableWt)
+		if lut, ok := r.t.get(l, keyLut); ok && lut != e.Load.LastUpdate && lut == q.Load.LastUpdate && r.m.CPUs() > 1 {
+			// A program was executed: the search for a CPU for it has brought
+			// the task's load up to its queue's, which no event shows.
+			r.k.SyncLoad(p.Entity)
+			e = r.m.Entity(p.Entity)
+			r.hint("load of a task that executes a program")
+		}
 	}
 	if r.takeLoad(l, &e.Load, known) {
 		r.k.SetEntity(p.Entity, e)
@@ -134,7 +141,7 @@ func (r *schedReplay) startEntityLoad(l *schedLine) {
 		return
 	}
 	id := r.entityOfObject(o)
-	if r.knownLoadE[id] {
+	if id < 0 || r.knownLoadE[id] {
 		return
 	}
 	e := r.m.Entity(id)
@@ -164,6 +171,34 @@ func (r *schedReplay) updateBlocked(l *schedLine) {
 		r.peltClock[cpu] = false
 	}
 	r.res.count("loads updated by load balancing")
+}
+
+// updateShares is an update of a group's entity for a new weight of the group, or
+// of one below it. On one CPU the weight that it is given is the group's.
+func (r *schedReplay) updateShares(i int32, l *schedLine) {
+	myq := r.t.val(l, keyMyq)
+	g, ok := r.groupOf[myq]
+	if !ok || g == sched.RootGroup {
+		r.leftOver(l)
+		return
+	}
+	if cpu := r.m.CPUOf(r.queueOf[myq]); r.peltClock[cpu] {
+		now := r.t.val(l, keyNow)
+		clk := r.m.RunQueue(cpu).ClockTask + now - r.m.Queue(r.queueOf[r.t.val(l, keyCFS)]).PeltClock
+		r.k.SetClock(cpu, clk, clk)
+	}
+	at := r.t.next[i]
+	for n := 0; at >= 0 && n < 2 && r.t.lines[at].event != entry(sched.PointReweightEntity); n++ {
+		at = r.t.next[at]
+	}
+	if at >= 0 && r.m.CPUs() == 1 {
+		if next := &r.t.lines[at]; next.event == entry(sched.PointReweightEntity) && r.t.val(next, keyMyq) == myq {
+			r.setIdle(g, r.t.val(next, keyWeight))
+			r.k.SetShares(g, r.t.val(next, keyWeight))
+		}
+	}
+	r.k.UpdateShares(r.entityOfQueue(myq))
+	r.hint("a group's weight set")
 }
 
 // dies notes a task that leaves for good. Its load leaves its queue a little

@@ -269,6 +269,11 @@ func (r *schedReplay) build() error {
 			return err
 		}
 	}
+	for _, addr := range s.groupQs { // those that only their entity shows
+		if err := r.addQueue(addr, 0); err != nil {
+			return err
+		}
+	}
 	for _, pid := range s.taskPIDs {
 		if o := s.tasks[pid]; !o.forked {
 			if err := r.addTask(o); err != nil {
@@ -277,7 +282,9 @@ func (r *schedReplay) build() error {
 		}
 	}
 	for _, addr := range s.groupQs {
-		r.entityAt[s.groups[addr].addr] = r.entityOfQueue(addr)
+		if id := r.entityOfQueue(addr); id >= 0 {
+			r.entityAt[s.groups[addr].addr] = id
+		}
 	}
 	for _, pid := range s.taskPIDs {
 		if o := s.tasks[pid]; !o.forked {

@@ -586,6 +586,20 @@ func (k Kernel) SetShares(g GroupID, shares uint64) { k.m.groups[g].shares = sha
 // ReweightGroup gives a group's entity on a CPU its part of the group's weight.
 func (k Kernel) ReweightGroup(id EntityID) { k.m.updateGroup(id) }
 
+// SyncLoad ages an entity's load up to its queue's last update
+// (sync_entity_load_avg).
+func (k Kernel) SyncLoad(id EntityID) {
+	se := &k.m.ents[id]
+	k.m.ageBlocked(se, k.m.queueOf(se).avg.lastUpdate)
+}
+
+// UpdateShares updates a group's entity and gives it its part of the group's
+// weight (a step of sched_group_set_shares).
+func (k Kernel) UpdateShares(id EntityID) {
+	k.m.updateLoadAvg(k.m.queueOf(&k.m.ents[id]), id, updateTG)
+	k.m.updateGroup(id)
+}
+
 // SetBandwidth limits a group to a quota in each period (cpu.max), and lets it
 // save up to burst; RuntimeInf is no limit. All are ns. The pool starts empty
 // and its queues with nothing.
