@@ -175,6 +175,7 @@ type schedReplay struct {
 
 	knownLoadE map[sched.EntityID]bool // entities whose load average the model knows
 	knownLoadQ map[sched.QueueID]bool
+	arriving   map[sched.EntityID]string // entities of unknown load that go to another CPU: the kind of hint
 	statKnown  map[statKey]bool
 	rtKnown    map[sched.CPU]bool // CPUs whose real-time queue it knows
 	peltClock  map[sched.CPU]bool // CPUs whose clock of load tracking it knows
@@ -208,7 +209,7 @@ func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay
 	r := &schedReplay{m: m, t: t, queueOf: map[uint64]sched.QueueID{}, groupOf: map[uint64]sched.GroupID{}, entityAt: map[uint64]sched.EntityID{},
 		taskOf: map[int32]sched.TaskID{}, pools: map[uint64]uint64{}, pendingAttr: map[int32]attr{}, deferred: map[int32]int32{},
 		held: make([]bool, t.cpus), knownLoadE: map[sched.EntityID]bool{}, knownLoadQ: map[sched.QueueID]bool{}, peltClock: map[sched.CPU]bool{},
-		statKnown: map[statKey]bool{}, boosts: map[int32]int{}, rtKnown: map[sched.CPU]bool{}, changing: map[sched.TaskID]classChange{}}
+		arriving: map[sched.EntityID]string{}, statKnown: map[statKey]bool{}, boosts: map[int32]int{}, rtKnown: map[sched.CPU]bool{}, changing: map[sched.TaskID]classChange{}}
 	r.moved = sched.NoTask
 	r.scan = scanSched(t)
 	for e, n := range t.seen {
@@ -556,11 +557,15 @@ func (r *schedReplay) enqueue(l *schedLine, cpu sched.CPU) {
 			r.step(l, r.k.SetCPU(id, cpu))
 		}
 		r.k.WakeNew(id)
+		if q, _, _ := r.m.Where(r.m.EntityOf(id)); r.tracksLoad() && !r.knownLoadQ[q] {
+			r.arriving[r.m.EntityOf(id)] = "load of a new task in a queue of unknown load"
+		}
 	} else if st.CPU != cpu {
 		r.res.count("task moved to another CPU without a trace")
 		r.step(l, r.k.SetCPU(id, cpu))
 	}
 	r.step(l, r.k.Enqueue(id, flags))
+	r.arrivesUnknown(r.m.EntityOf(id))
 	// A running task whose attributes changed is set to run again; only the
 	// fair class shows that by an event.
 	if flags&sched.EnqueueRestore != 0 && r.k.Running(cpu) == id && r.m.Task(id).Class > sched.ClassFair {
@@ -668,9 +673,21 @@ func (r *schedReplay) setTaskCPU(l *schedLine) {
 	}
 	if st.Class == sched.ClassFair && st.CPU != to {
 		r.skipTo(evMigrateFair)
+		r.leavesUnknown(id)
 		r.k.MigrateFair(id)
+		r.loseVruntime(id)
 	}
 	r.step(l, r.k.SetCPU(id, to))
+}
+
+// loseVruntime forgets the virtual runtime of a task that was made relative to a
+// queue whose virtual time no line has shown.
+func (r *schedReplay) loseVruntime(id sched.TaskID) {
+	e := r.m.EntityOf(id)
+	q, _, _ := r.m.Where(e)
+	if r.m.Task(id).State == sched.StateWaking && (int(q) >= len(r.knownQ) || !r.knownQ[q].has(keyMv)) && int(e) < len(r.knownE) {
+		r.knownE[e] &^= bit(keyVr)
+	}
 }
 
 // skipTo consumes the next line of the CPU if it is of an event, and compares

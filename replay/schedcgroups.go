@@ -14,9 +14,10 @@ import (
 
 // cgroupState is what a listing of the cgroups' files says of one.
 type cgroupState struct {
-	limit cpuMax // 0: none
-	idle  bool
-	procs []int32
+	weight uint64 // cpu.weight, 0: unknown
+	limit  cpuMax // 0: none
+	idle   bool
+	procs  []int32
 }
 
 // cpuMax is a cgroup's limit, in ns.
@@ -56,6 +57,8 @@ func (g *cgroupState) read(file, line string) {
 		if err == nil && err2 == nil {
 			g.limit = cpuMax{quota * 1000, period * 1000}
 		}
+	case file == "cpu.weight":
+		g.weight, _ = strconv.ParseUint(line, 10, 14)
 	case file == "cpu.idle":
 		g.idle = line == "1"
 	case file == "cgroup.procs":
@@ -157,6 +160,20 @@ func (r *schedReplay) cgroupOf(addr uint64) *cgroupState {
 		}
 	}
 	return nil
+}
+
+// sharesOf is a group's weight before the trace. On several CPUs no line shows it
+// whole: it is its cgroup's.
+func (r *schedReplay) sharesOf(addr uint64, g *schedObject) uint64 {
+	if c := r.cgroupOf(addr); c != nil && c.weight != 0 && !c.idle && r.m.CPUs() > 1 {
+		return (c.weight*1024 + 50) / 100 << 10
+	}
+	for _, member := range r.scan.members(addr) {
+		if w, ok := r.scan.shares[member]; ok {
+			return w
+		}
+	}
+	return r.weightSeen(g, 1<<20)
 }
 
 // idleShares is the weight of an idle group, which no other can have.

@@ -89,7 +89,10 @@ func (r *schedReplay) compareLoad(l *schedLine, p *sched.Probe) {
 // loadKnown says that the model knows an entity's load: it has seen it, or the
 // entity's task was forked under its eyes.
 func (r *schedReplay) loadKnown(id sched.EntityID) bool {
-	return r.knownLoadE[id] || r.knows(id, keyNone)
+	if known, ok := r.knownLoadE[id]; ok {
+		return known
+	}
+	return r.knows(id, keyNone)
 }
 
 // takeLoad compares a load average, or takes it over at its first sight; it
@@ -113,14 +116,63 @@ func (r *schedReplay) takeLoad(l *schedLine, s *sched.LoadState, known bool) boo
 // startLoads gives queues and entities that were there at the start the load
 // that their first update shows; no line before can have changed it.
 func (r *schedReplay) startLoads() {
+	gone := map[int32]bool{} // tasks that went to another CPU before
 	for i := range r.t.lines {
 		l := &r.t.lines[i]
 		switch l.event {
+		case evMigrateFair:
+			gone[r.t.pid(l, keyPid)] = true
 		case entry(sched.PointUpdateLoadAvgCFS):
 			r.startQueueLoad(l)
 		case entry(sched.PointUpdateLoadAvgSE):
-			r.startEntityLoad(l)
+			if r.t.val(l, keyMyq) != 0 || !gone[r.t.pid(l, keyPid)] {
+				r.startEntityLoad(l)
+			}
 		}
+	}
+}
+
+// leavesUnknown notes that a task goes to another CPU with a load that the trace
+// does not tell: no line has shown it so far, and its old queue loses an unknown
+// load; or it sleeps on an idle CPU, and is aged by an estimate of how long that
+// has been idle, with a clock that no line shows (migrate_se_pelt_lag).
+func (r *schedReplay) leavesUnknown(t sched.TaskID) {
+	if !r.tracksLoad() {
+		return
+	}
+	id, st := r.m.EntityOf(t), r.m.Task(t)
+	switch {
+	case !r.loadKnown(id):
+		q, _, _ := r.m.Where(id)
+		r.forgetLoad(q)
+		r.arriving[id] = "load of a task that the trace shows only on its second CPU"
+	case !r.m.Migrating(t) && st.State != sched.StateNew && r.k.Running(st.CPU) == r.k.Idle(st.CPU):
+		r.arriving[id] = "load of a task that has left an idle CPU"
+	}
+}
+
+// arrivesUnknown notes that such a task is in its new queue.
+func (r *schedReplay) arrivesUnknown(id sched.EntityID) {
+	if kind, ok := r.arriving[id]; ok {
+		delete(r.arriving, id)
+		q, _, _ := r.m.Where(id)
+		r.forgetLoad(q)
+		r.knownLoadE[id] = false
+		r.hint(kind)
+	}
+}
+
+// forgetLoad lets the next update of a queue's load, and of those above, be taken
+// over.
+func (r *schedReplay) forgetLoad(q sched.QueueID) {
+	for q >= 0 {
+		delete(r.knownLoadQ, q)
+		id := r.m.Queue(q).Entity
+		if id < 0 {
+			return
+		}
+		r.knownLoadE[id] = false
+		q, _, _ = r.m.Where(id)
 	}
 }
 

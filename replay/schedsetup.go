@@ -14,6 +14,7 @@ type schedObject struct {
 	addr   uint64 // of its entity
 	queue  uint64 // queue in which it was seen first
 	line   int32  // index of the line that shows it first
+	from   uint64 // queue that it left before it was seen in one
 	queued bool   // it was in the queue then
 	forked bool   // it was made during the trace
 	prio   int32
@@ -246,6 +247,10 @@ func (s *schedScan) task(i int32, l *schedLine, pid, cpu int32) {
 		o.forked = l.event == entry(sched.PointTaskForkFair)
 	}
 	switch l.event {
+	case evMigrateFair:
+		if o.queue == 0 && o.from == 0 {
+			o.from = s.t.val(l, keyCFS)
+		}
 	case entry(sched.PointCheckPreempt):
 		o.checks = true
 	case entry(sched.PointEnqueueTaskFair), entry(sched.PointEnqueueTaskRT), entry(sched.PointEnqueueTaskDL),
@@ -318,10 +323,7 @@ func (r *schedReplay) addQueue(addr uint64, depth int) error {
 	if err := r.addQueue(g.queue, depth+1); err != nil {
 		return err
 	}
-	w, ok := r.scan.shares[addr]
-	if !ok {
-		w = r.weightSeen(g, 1<<20)
-	}
+	w := r.sharesOf(addr, g)
 	id, err := r.k.AddGroup(r.groupOf[g.queue], min(max(w, 2), 1<<28))
 	if err != nil {
 		return err
@@ -375,6 +377,9 @@ func (r *schedReplay) weightSeen(o *schedObject, or uint64) uint64 {
 
 func (r *schedReplay) addTask(o *schedObject) error {
 	info := sched.TaskInfo{PID: o.pid, TGID: o.pid, CPU: sched.CPU(min(int(o.cpu), r.m.CPUs()-1)), Group: r.groupOf[o.queue]}
+	if g, ok := r.groupOf[o.from]; ok {
+		info.CPU, info.Group = r.cpuOfQueue(o.from), g
+	}
 	if o.policy {
 		setPriority(&info, int(o.prio), sched.Policy(o.pol))
 	}
