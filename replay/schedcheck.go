@@ -346,6 +346,9 @@ func (r *schedReplay) comparePointers(l *schedLine, id sched.QueueID, q *sched.Q
 		default:
 			r.adopted++
 		}
+		if in, _, _ := r.m.Where(want); want >= 0 && in != id {
+			continue // broken lines: the model has it in another queue
+		}
 		changed = changed || *got != want
 		*got = want
 	}

@@ -227,10 +227,16 @@ func (k Kernel) CheckPreempt(t TaskID, flags int) error {
 		return err
 	case task.onRQ == offRQ:
 		return stepError("check_preempt_curr", t, "the task is not queued")
+	case k.strange(task.cpu):
+		return stepError("check_preempt_curr", t, "its CPU runs a task of another one")
 	}
 	k.m.checkPreemptCurr(&k.m.rqs[task.cpu], t, flags)
 	return nil
 }
+
+// strange says that a CPU runs a task of another one, which only a caller that
+// was told nonsense can bring about.
+func (k Kernel) strange(cpu CPU) bool { return k.m.tasks[k.m.rqs[cpu].curr].cpu != cpu }
 
 // PutPrev ends the run of a CPU's running task (put_prev_task).
 func (k Kernel) PutPrev(cpu CPU) error {
@@ -278,6 +284,9 @@ func (k Kernel) PickFairAgain(cpu CPU, first bool) TaskID {
 
 // previous is the task that ran if it was not put back yet, else NoTask.
 func (m *Machine) previous(rq *runQueue, first bool) TaskID {
+	if m.tasks[rq.curr].cpu != rq.cpu {
+		return NoTask
+	}
 	if first && (m.tasks[rq.curr].class != ClassFair || m.isRunning(m.tasks[rq.curr].se)) {
 		return rq.curr
 	}
@@ -417,6 +426,9 @@ func (k Kernel) SetPriority(t TaskID, policy Policy, nice, rtPriority, boosted i
 // (prio_changed).
 func (k Kernel) PrioChanged(t TaskID, old int) {
 	rq := k.m.rqOfTask(t)
+	if k.strange(rq.cpu) {
+		return
+	}
 	switch k.m.tasks[t].class {
 	case ClassFair:
 		k.m.fair.prioChanged(rq, t, old)
@@ -528,6 +540,9 @@ func ratio(period, runtime uint64) uint64 {
 // SwitchedTo tells a task's class that the task came to it (switched_to).
 func (k Kernel) SwitchedTo(t TaskID) {
 	rq := k.m.rqOfTask(t)
+	if k.strange(rq.cpu) {
+		return
+	}
 	switch k.m.tasks[t].class {
 	case ClassFair:
 		k.m.fair.switchedTo(rq, t)
