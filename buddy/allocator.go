@@ -62,6 +62,7 @@ type Allocator struct {
 	// (EventZoneLocked) or pages a drain gives back (EventPCPDrain).
 	amountHook func(kind EventKind, n int) int
 	pressure   Pressure
+	capture    capture
 }
 
 // nodeZonelists are a node's zonelists: struct zonelist of ZONELIST_FALLBACK

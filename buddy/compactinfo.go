@@ -13,6 +13,74 @@ func (a *Allocator) FreeBlock(pfn PFN) (Order, bool) {
 	return Order(p.order), true
 }
 
+// ZoneOf is the index of a page frame's zone, or -1.
+func (a *Allocator) ZoneOf(pfn PFN) int {
+	if z := a.zoneOf(uint64(pfn)); z != nil {
+		return int(z.index)
+	}
+	return -1
+}
+
+// EachFree calls f for the blocks of a free list, from the head or backward from the
+// tail, until f returns false. f must not change the list.
+func (a *Allocator) EachFree(zone int, order Order, mt MigrateType, backward bool, f func(PFN) bool) {
+	if uint(zone) >= uint(len(a.zones)) || uint(order) >= uint(a.maxOrder) || mt >= NumMigrateTypes {
+		return
+	}
+	l := &a.zones[zone].free[order].lists[mt]
+	pfn := l.head
+	if backward {
+		pfn = l.tail
+	}
+	for pfn != nilPFN && f(PFN(pfn)) {
+		if p := a.freePage(pfn, int(order)); backward {
+			pfn = p.prev
+		} else {
+			pfn = p.next
+		}
+	}
+}
+
+// TurnFree turns the list that a free block is on until the block is its head, or its
+// tail: what compaction does so that its next search begins elsewhere
+// (move_freelist_head, move_freelist_tail). Without such a block it does nothing.
+func (a *Allocator) TurnFree(pfn PFN, tail bool) {
+	order, ok := a.FreeBlock(pfn)
+	if !ok {
+		return
+	}
+	p := a.freePage(uint32(pfn), int(order))
+	l := &a.zones[p.zone].free[order].lists[p.mt]
+	head := uint32(pfn)
+	if tail {
+		if head = p.next; head == nilPFN {
+			return // it is the tail
+		}
+		p = a.freePage(head, int(order))
+	}
+	if l.head == head {
+		return
+	}
+	last := p.prev
+	a.freePage(l.tail, int(order)).next = l.head
+	a.freePage(l.head, int(order)).prev = l.tail
+	a.freePage(last, int(order)).next, p.prev = nilPFN, nilPFN
+	l.head, l.tail = head, last
+}
+
+// RequestZones appends the zones that a request may use to buf, in the order in which
+// it tries them.
+func (a *Allocator) RequestZones(r Request, buf []int) []int {
+	var ac allocContext
+	if a.prepare(&r, &ac) != nil {
+		return buf
+	}
+	for i := a.firstAllowed(&ac, 0); i < len(ac.zones); i = a.firstAllowed(&ac, i+1) {
+		buf = append(buf, int(ac.zones[i]))
+	}
+	return buf
+}
+
 // BlockFor says whether a zone has a block that a request of an order and type would
 // take: of its type, of CMA if it is movable, or of another type that it may
 // claim. It is what compaction works for (__compact_finished).
@@ -42,20 +110,48 @@ func (a *Allocator) CompactionSuitable(zone int, r Request) CompactResult {
 	if a.prepare(&r, &ac) != nil {
 		return CompactSkipped
 	}
-	z, order := &a.zones[zone], int(r.Order)
-	flags := a.slowFlags(r.GFP, order, &ac)
-	free := z.seenFree()
-	if a.watermarkOK(z, order, z.mark(flags), ac.highest, flags, free) {
+	return a.suitable(&a.zones[zone], int(r.Order), a.slowFlags(r.GFP, int(r.Order), &ac), ac.highest)
+}
+
+// DaemonSuitable is CompactionSuitable as kcompactd asks, which has no request but an
+// order and the highest type of zone that whoever woke it can use.
+func (a *Allocator) DaemonSuitable(zone int, order Order, highest ZoneType) CompactResult {
+	return a.suitable(&a.zones[zone], int(order), allocWmarkMin, a.reserveOf(highest))
+}
+
+// CompactionPossible says whether a zone needs compaction for a request and would have
+// enough pages for it if reclaim freed some more (compaction_zonelist_suitable).
+func (a *Allocator) CompactionPossible(zone int, r Request, more uint64) bool {
+	var ac allocContext
+	if a.prepare(&r, &ac) != nil {
+		return false
+	}
+	z := &a.zones[zone]
+	return a.enoughToMove(z, int(r.Order), a.slowFlags(r.GFP, int(r.Order), &ac), ac.highest, int64(z.FreePages()+more)) == CompactContinue
+}
+
+// suitable is compaction_suitable.
+func (a *Allocator) suitable(z *Zone, order int, flags allocFlags, highest int) CompactResult {
+	result := a.enoughToMove(z, order, flags, highest, z.seenFree())
+	if result != CompactContinue || order <= costlyOrder {
+		return result
+	}
+	if index := z.FragmentationIndex(Order(order)); index >= 0 && index <= extfragThreshold {
+		return CompactSkipped
+	}
+	return CompactContinue
+}
+
+// enoughToMove is __compaction_suitable, with so many free pages to move others to.
+func (a *Allocator) enoughToMove(z *Zone, order int, flags allocFlags, highest int, free int64) CompactResult {
+	if a.watermarkOK(z, order, z.mark(flags), highest, flags, z.seenFree()) {
 		return CompactSuccess
 	}
 	mark := z.mark(allocWmarkMin)
 	if order > costlyOrder {
 		mark = z.mark(allocWmarkLow)
 	}
-	if !a.watermarkOK(z, 0, mark+2<<order, ac.highest, allocCMA, free) {
-		return CompactSkipped
-	}
-	if index := z.FragmentationIndex(r.Order); order > costlyOrder && index >= 0 && index <= extfragThreshold {
+	if !a.watermarkOK(z, 0, mark+2<<order, highest, allocCMA, free) {
 		return CompactSkipped
 	}
 	return CompactContinue

@@ -53,6 +53,9 @@ func (a *Allocator) freeOnePage(z *Zone, cpu CPU, pfn uint32, order int, mt Migr
 	maxOrder := a.maxOrder - 1
 	var buddy uint32
 	for order < maxOrder {
+		if a.capture.armed && a.captured(z, cpu, pfn, order, mt) {
+			return
+		}
 		buddy = pfn ^ 1<<order
 		b := a.peek(buddy)
 		if b.state != pageBuddy || int(b.order) != order || b.zone != z.index {

@@ -105,8 +105,8 @@ func (m *pageMachine) pressure() Pressure {
 		DirectReclaim: func(r Request) uint64 { return m.lose(r.CPU, len(m.held)-1) },
 		DirectCompact: func(Request, CompactPriority) CompactResult { return CompactComplete },
 		Reclaimable:   func(*Zone) uint64 { return uint64(len(m.held) / 8) },
-		CompactRetry: func(_ Request, _ CompactResult, prio CompactPriority, retries int) (CompactPriority, bool) {
-			return prio, retries < 2
+		CompactRetry: func(_ Request, _ CompactResult, prio CompactPriority, _ int) (CompactPriority, bool) {
+			return prio - min(prio, 1), prio > CompactSyncFull
 		},
 		OutOfMemory: func(r Request) bool { return m.lose(r.CPU, 0) > 0 },
 	}

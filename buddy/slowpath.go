@@ -24,6 +24,10 @@ const (
 	CompactContinue
 	// CompactComplete: whole zones were scanned.
 	CompactComplete
+	// CompactPartial: parts of zones were scanned.
+	CompactPartial
+	// CompactContended: it had to stop early.
+	CompactContended
 	// CompactSuccess: a block of the order should be free now.
 	CompactSuccess
 )
@@ -40,9 +44,13 @@ type Pressure struct {
 	DirectReclaim func(r Request) uint64
 	// DirectCompact is try_to_compact_pages.
 	DirectCompact func(r Request, prio CompactPriority) CompactResult
+	// Compacted is told how a request fared after a compaction that was not
+	// skipped: which zone it got its block from, or -1.
+	Compacted func(r Request, zone int)
 	// Reclaimable is zone_reclaimable_pages: what reclaim could still free.
 	Reclaimable func(z *Zone) uint64
-	// CompactRetry is should_compact_retry; nil never retries.
+	// CompactRetry is should_compact_retry; nil never retries. retries counts the
+	// successful compactions at this priority.
 	CompactRetry func(r Request, result CompactResult, prio CompactPriority, retries int) (CompactPriority, bool)
 	// OutOfMemory is out_of_memory: it reports whether a task was killed or
 	// is dying.
@@ -208,18 +216,6 @@ func (a *Allocator) canCompact(s *slow) bool {
 	return a.pressure.DirectCompact != nil && s.gfp.CompactionAllowed()
 }
 
-// compact is __alloc_pages_direct_compact.
-func (a *Allocator) compact(s *slow, prio CompactPriority) (uint32, bool) {
-	if s.order == 0 || a.pressure.DirectCompact == nil {
-		return nilPFN, false
-	}
-	s.result = a.pressure.DirectCompact(s.request, prio)
-	if s.result == CompactSkipped {
-		return nilPFN, false
-	}
-	return a.fromFreelist(s.gfp, s.order, s.flags, s.ac)
-}
-
 // slowRound is the slow path from its retry label on. again asks for another
 // round.
 func (a *Allocator) slowRound(s *slow) (pfn uint32, ok, again bool) {
@@ -296,8 +292,13 @@ func (a *Allocator) compactRetry(s *slow) bool {
 	if s.order == 0 || !a.canCompact(s) || a.pressure.CompactRetry == nil {
 		return false
 	}
+	if s.result == CompactSuccess {
+		s.compactRetries++
+	}
 	prio, again := a.pressure.CompactRetry(s.request, s.result, s.prio, s.compactRetries)
-	s.compactRetries++
+	if prio != s.prio {
+		s.compactRetries = 0
+	}
 	s.prio = prio
 	return again
 }

@@ -230,23 +230,73 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestProactive: the score falls as memory comes together.
+// TestProactive: kcompactd compacts a fragmented node without a request, until its
+// score is low enough; not while kswapd runs, or if it is told not to.
 func TestProactive(t *testing.T) {
 	u := newUsers(t, 64)
-	now, until := u.c.Proactive(0, 20)
+	now, until := u.c.Proactive(0)
 	assert.False(t, now)
 	assert.Equal(t, 80, until)
+	assert.Equal(t, checkEvery, u.c.Daemon(1, 0))
 	u.holes()
 	before := u.c.Score(0)
 	assert.Greater(t, before, 90)
-	now, _ = u.c.Proactive(0, 20)
+	now, _ = u.c.Proactive(0)
 	assert.True(t, now)
-	now, _ = u.c.Proactive(0, 0)
+	u.c.SetKswapd(0, true)
+	now, _ = u.c.Proactive(0)
 	assert.False(t, now)
-	u.c.Daemon(1, 0, 9)
-	assert.Positive(t, u.c.Stats().DaemonRuns)
-	u.c.Node(0, 0)
-	assert.Less(t, u.c.Score(0), 20)
+	u.c.SetKswapd(0, false)
+	require.ErrorIs(t, u.c.SetProactiveness(101), ErrProactiveness)
+	require.ErrorIs(t, u.c.SetProactiveness(-1), ErrProactiveness)
+	require.NoError(t, u.c.SetProactiveness(0))
+	assert.Equal(t, Forever, u.c.Daemon(1, 0))
+	assert.Equal(t, before, u.c.Score(0))
+	for _, x := range []struct{ proactiveness, until int }{{20, 80}, {50, 50}, {80, 20}} {
+		require.NoError(t, u.c.SetProactiveness(x.proactiveness))
+		assert.Equal(t, checkEvery, u.c.Daemon(1, 0))
+		assert.LessOrEqual(t, u.c.score(u.a.NumZones()-1), x.until)
+	}
+	assert.Zero(t, u.c.Stats().DaemonRuns)
+	u.check()
+}
+
+// TestProactiveInVain: where nothing can be moved, kcompactd looks again after half a minute.
+func TestProactiveInVain(t *testing.T) {
+	u := newUsers(t, 64)
+	u.holes()
+	for pfn := range u.pages {
+		u.fixed[pfn] = true
+	}
+	assert.Equal(t, 32000, u.c.Daemon(0, 0))
+}
+
+// TestWake: kcompactd wakes for an order if a zone can be compacted for it, and
+// remembers the largest one that was asked for.
+func TestWake(t *testing.T) {
+	u := newUsers(t, 64)
+	assert.False(t, u.c.Wake(0, 0, buddy.ZoneMovable))
+	assert.False(t, u.c.Wake(7, 3, buddy.ZoneMovable))
+	assert.False(t, u.c.Wake(0, 9, buddy.ZoneMovable), "there are blocks of that order")
+	u.holes()
+	for o := buddy.Order(10); o > 2; o-- {
+		for err := error(nil); err == nil; {
+			_, err = u.a.Alloc(buddy.Request{Order: o, GFP: buddy.GFPKernel, Task: buddy.TaskMemalloc})
+		}
+	}
+	assert.False(t, u.c.Wake(0, 9, buddy.ZoneDMA), "there is no such zone")
+	u.c.Daemon(1, 0)
+	assert.EqualValues(t, 1, u.c.Stats().DaemonRuns)
+	assert.True(t, u.c.Wake(0, 4, buddy.ZoneNormal))
+	assert.True(t, u.c.Wake(0, 3, buddy.ZoneMovable))
+	assert.EqualValues(t, 4, u.c.nodes[0].order)
+	assert.Equal(t, buddy.ZoneNormal, u.c.nodes[0].highest)
+	u.c.Daemon(1, 0)
+	assert.Equal(t, daemon{highest: buddy.ZoneMovable}, u.c.nodes[0])
+	assert.True(t, u.a.BlockFor(u.a.NumZones()-1, 4, buddy.Unmovable))
+	s := u.c.Stats()
+	assert.Equal(t, s.MigrateScanned, s.DaemonMigrate)
+	assert.Equal(t, s.FreeScanned, s.DaemonFree)
 	u.check()
 }
 
@@ -267,8 +317,12 @@ func TestRandom(t *testing.T) {
 		}
 		u.c.Plug(buddy.Pressure{})
 		t.Repeat(map[string]func(*rapid.T){
-			"node":   func(t *rapid.T) { u.c.Node(0, 0) },
-			"daemon": func(t *rapid.T) { u.c.Daemon(1, 0, buddy.Order(rapid.IntRange(1, 9).Draw(t, "order"))) },
+			"node": func(t *rapid.T) { u.c.Node(0, 0) },
+			"daemon": func(t *rapid.T) {
+				u.c.Wake(0, buddy.Order(rapid.IntRange(0, 10).Draw(t, "order")), buddy.ZoneMovable)
+				u.c.Daemon(1, 0)
+			},
+			"forget": func(t *rapid.T) { u.c.Forget(0) },
 			"request": func(t *rapid.T) {
 				order := buddy.Order(rapid.IntRange(1, 10).Draw(t, "order"))
 				gfp := rapid.SampledFrom([]buddy.GFP{buddy.GFPKernel, buddy.GFPHighUserMovable, buddy.GFPNowait, buddy.GFPKernel | buddy.GFPNoRetry}).Draw(t, "gfp")
@@ -306,7 +360,7 @@ func ExampleCompactor_Node() {
 	fmt.Println("unusable for order 9:", zone.UnusableIndex(9), "of 1000")
 	// Output:
 	// unusable for order 9: 1000 of 1000
-	// unusable for order 9: 80 of 1000
+	// unusable for order 9: 62 of 1000
 }
 
 type panics struct{}

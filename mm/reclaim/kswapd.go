@@ -6,11 +6,18 @@ import "github.com/kernsim/kernsim/buddy"
 // (MAX_RECLAIM_RETRIES).
 const maxFailures = 16
 
-// wake is wakeup_kswapd.
-func (m *Memory) wake(id buddy.NodeID, order buddy.Order, highest buddy.ZoneType, _ buddy.GFP) {
+// wake is wakeup_kswapd. Where kswapd has nothing to do, compaction may still help a
+// request that cannot compact by itself.
+func (m *Memory) wake(id buddy.NodeID, order buddy.Order, highest buddy.ZoneType, gfp buddy.GFP) {
 	k := &m.nodes[id].kswapd
 	k.order, k.highest = max(k.order, order), max(k.highest, highest)
-	if k.running || k.wanted || k.failures >= maxFailures || m.a.Balanced(id, order, highest) && !m.a.Boosted(id, highest) {
+	if k.running || k.wanted {
+		return
+	}
+	if k.failures >= maxFailures || m.a.Balanced(id, order, highest) && !m.a.Boosted(id, highest) {
+		if gfp&buddy.GFPDirectReclaim == 0 {
+			m.wakeKcompactd(id, order, highest)
+		}
 		return
 	}
 	if k.wanted = true; !m.c.KswapdLater {
@@ -36,7 +43,7 @@ func (m *Memory) Kswapd(cpu buddy.CPU, id buddy.NodeID) {
 	m.a.SetPressureThresholds(id, true)
 	m.a.SetReclaimActive(id, true)
 	boosts, boosted := m.boosts(id, highest)
-	m.balance(cpu, id, order, highest, boosted)
+	left := m.balance(cpu, id, order, highest, boosted)
 	m.a.SetReclaimActive(id, false)
 	for i, b := range boosts {
 		have := m.a.Zone(i).WatermarkBoost()
@@ -44,7 +51,24 @@ func (m *Memory) Kswapd(cpu buddy.CPU, id buddy.NodeID) {
 	}
 	m.a.SetPressureThresholds(id, false)
 	m.snapshot(&m.nodes[id])
-	m.nodes[id].kswapd.running = false
+	k.running = false
+	if boosted > 0 {
+		m.wakeKcompactd(id, buddy.Order(m.a.Config().PageblockOrder), highest)
+	}
+	// It can sleep (prepare_kswapd_sleep).
+	if k.failures >= maxFailures || m.a.Balanced(id, left, highest) {
+		if m.c.KswapdSleeps != nil {
+			m.c.KswapdSleeps(id)
+		}
+		m.wakeKcompactd(id, order, highest)
+	}
+}
+
+// wakeKcompactd asks kcompactd for blocks of an order.
+func (m *Memory) wakeKcompactd(id buddy.NodeID, order buddy.Order, highest buddy.ZoneType) {
+	if m.c.WakeKcompactd != nil && order > 0 {
+		m.c.WakeKcompactd(id, order, highest)
+	}
 }
 
 // boosts are the watermark boosts of a node's zones, and their sum.
@@ -60,8 +84,9 @@ func (m *Memory) boosts(id buddy.NodeID, highest buddy.ZoneType) (by []uint64, s
 }
 
 // balance reclaims until the node is balanced, harder from turn to turn. For boosts
-// alone it neither writes nor swaps, and stops when it has taken as many pages.
-func (m *Memory) balance(cpu buddy.CPU, id buddy.NodeID, order buddy.Order, highest buddy.ZoneType, boost uint64) {
+// alone it neither writes nor swaps, and stops when it has taken as many pages. It
+// gives the order that it still worked for at the end.
+func (m *Memory) balance(cpu buddy.CPU, id buddy.NodeID, order buddy.Order, highest buddy.ZoneType, boost uint64) buddy.Order {
 	sc := control{cpu: cpu, kswapd: true, order: order, highest: highest, gfp: buddy.GFPKernel, priority: DefPriority}
 	for sc.priority >= 1 {
 		before := sc.reclaimed
@@ -71,7 +96,7 @@ func (m *Memory) balance(cpu buddy.CPU, id buddy.NodeID, order buddy.Order, high
 			continue
 		}
 		if boost == 0 && balanced {
-			return
+			return sc.order
 		}
 		raise := boost == 0 || sc.priority != DefPriority-2
 		sc.writePage = boost == 0 || sc.priority < DefPriority-2
@@ -94,6 +119,7 @@ func (m *Memory) balance(cpu buddy.CPU, id buddy.NodeID, order buddy.Order, high
 	if sc.reclaimed == 0 {
 		m.nodes[id].kswapd.failures++
 	}
+	return sc.order
 }
 
 // kswapdShrink scans as many pages as the high watermarks have; it says whether

@@ -33,6 +33,12 @@ type Config struct {
 	// OutOfMemory is asked when a request finds nothing more: it reports
 	// whether a task was killed. nil kills none.
 	OutOfMemory func(buddy.Request) bool
+	// WakeKcompactd is told when kswapd has made room for blocks of an order in zones
+	// up to a type, or was asked for them in vain (wakeup_kcompactd); KswapdSleeps
+	// before that, when kswapd has brought a node into balance
+	// (reset_isolation_suitable). nil: nobody compacts.
+	WakeKcompactd func(id buddy.NodeID, order buddy.Order, highest buddy.ZoneType)
+	KswapdSleeps  func(buddy.NodeID)
 	// KswapdLater leaves the work to a call of [Memory.Kswapd]; else kswapd runs
 	// as soon as it is woken.
 	KswapdLater bool
