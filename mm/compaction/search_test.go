@@ -180,6 +180,21 @@ func TestDrains(t *testing.T) {
 	u.check()
 }
 
+// TestTarget: pages are moved into movable pageblocks that are not free as a whole; at
+// the hardest into others, too.
+func TestTarget(t *testing.T) {
+	u, i := full(t, 9, 4096)
+	require.NoError(t, u.a.SetBlockType(4608, buddy.Unmovable))
+	r, any := &run{zone: &u.c.zones[i], index: i}, &run{zone: &u.c.zones[i], index: i, anyTarget: true}
+	for _, x := range []struct {
+		block           buddy.PFN
+		want, atHardest bool
+	}{{4096, false, false}, {4608, false, true}, {5120, true, true}} {
+		assert.Equal(t, x.want, u.c.target(r, x.block), "%d", x.block)
+		assert.Equal(t, x.atHardest, u.c.target(any, x.block), "%d", x.block)
+	}
+}
+
 // TestNextOrder: searches go round the orders below the request's, and begin one lower
 // after a round in vain.
 func TestNextOrder(t *testing.T) {
