@@ -65,13 +65,8 @@ func (p *objectCapture) temporary(name string, allocs []int32) (slab.CacheState,
 		return slab.CacheState{}, false
 	}
 	rec := &p.trace.recs[allocs[0]]
-	params := slab.Params{Name: name, Size: uint32(min(rec.req, 1<<30))}
-	l, err := p.config.Layout(params)
-	if err == nil && uint64(l.Size) != rec.alloc {
-		params.Flags = slab.HWCacheAlign
-		l, err = p.config.Layout(params)
-	}
-	if err != nil || uint64(l.Size) != rec.alloc {
+	params, l, ok := p.guessParams(name, rec)
+	if !ok {
 		return slab.CacheState{}, false
 	}
 	cs := slab.CacheState{Params: params, Layout: l, RefCount: 1}
@@ -80,6 +75,21 @@ func (p *objectCapture) temporary(name string, allocs []int32) (slab.CacheState,
 		return cs, cs.Order != nil
 	}
 	return cs, true
+}
+
+// guessParams finds what the cache was asked for: how much larger than asked its
+// objects are shows it.
+func (p *objectCapture) guessParams(name string, rec *objectRec) (slab.Params, slab.Layout, bool) {
+	params := slab.Params{Name: name, Size: uint32(min(rec.req, 1<<30))}
+	for _, ctor := range []func(uint64, []byte){nil, func(uint64, []byte) {}} {
+		for _, flags := range []slab.Flags{0, slab.HWCacheAlign} {
+			params.Ctor, params.Flags = ctor, flags
+			if l, err := p.config.Layout(params); err == nil && uint64(l.Size) == rec.alloc {
+				return params, l, true
+			}
+		}
+	}
+	return params, slab.Layout{}, false
 }
 
 // hasRandomOrders says whether the kernel shuffles slabs' free lists.

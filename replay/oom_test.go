@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"testing"
+	"testing/fstest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -58,5 +59,19 @@ func TestOOMCountsHints(t *testing.T) {
 func TestOvercommitReplaysExactly(t *testing.T) {
 	r := runFolder(t, "overcommit", "overcommit")
 	assert.Empty(t, r.FirstDifference)
-	assert.Equal(t, [4]int{1045, 1045, 2090, 2090}, [4]int{r.Requests, r.Exact, r.Events, r.EventsExact})
+	assert.Equal(t, [4]int{3025, 3025, 6050, 6050}, [4]int{r.Requests, r.Exact, r.Events, r.EventsExact})
+	assert.Zero(t, r.Hints)
+}
+
+// What CPUs may count for themselves hangs on how many there are.
+func TestOvercommitCPUsFromZoneinfo(t *testing.T) {
+	const table = "mode\tkbytes\tmem_total_kb\tcommitted_as_kb\tkind\trequest_bytes\tallowed\terrno\n" +
+		"2\t400000\t819200\t394400\tbrk\t6553600\tyes\t0\n"
+	for cpus, want := range map[string]int{"": 0, "    cpu: 0\n    cpu: 1\n": 1} {
+		fsys := fstest.MapFS{"t.tsv": {Data: []byte(table)}, "t.zoneinfo": {Data: []byte(cpus)}}
+		rows, err := Run(context.Background(), Capture{Name: "t", FS: fsys}, Options{})
+		require.NoError(t, err)
+		assert.Equal(t, want, rows[0].Hints)
+		assert.Equal(t, want, rows[0].Exact)
+	}
 }
