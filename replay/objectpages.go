@@ -88,7 +88,7 @@ func (p *tracedPages) PageNode(pfn buddy.PFN) buddy.NodeID {
 // was one, must be gone by now.
 func (r *objectReplay) pageFreed(rec *objectRec) {
 	addr := r.config.PageOffset + rec.ptr<<r.config.PageShift
-	if c := r.a.CacheOf(addr); c != nil && int(r.numbers[c]) >= len(r.caches)-r.temporaries && c.InUse() == 0 {
+	if c := r.a.CacheOf(addr); c != nil && int(r.numbers[c]) >= len(r.caches)-len(r.trace.names) && c.InUse() == 0 {
 		r.res.hint("destruction of a cache")
 		_ = c.Destroy(buddy.CPU(rec.cpu))
 	}

@@ -84,6 +84,8 @@ func loadObjectCapture(c Capture) (*objectCapture, error) {
 	if p.config, flags, err = slabConfig(p.before); err != nil {
 		return nil, err
 	}
+	// Only what caches are made like counts: those of the snapshots have it already.
+	p.config.SetBootOptions(p.meta.CommandLine)
 	if p.state, err = slabState(p.before, &p.config, flags); err != nil {
 		return nil, err
 	}
@@ -336,7 +338,7 @@ func (r *objectReplay) do(rec *objectRec) {
 	case objPageFree:
 		r.pageFreed(rec)
 	case objAlloc:
-		if rec.cache < 0 {
+		if rec.cache == -1 {
 			rec.cache = c.cache
 		}
 		c.cache = -1
@@ -363,8 +365,11 @@ func (r *objectReplay) cacheOf(rec *objectRec) *slab.Cache {
 		l := r.caches[i].Layout()
 		return uint64(l.Size) == rec.alloc && uint64(l.ObjectSize) == rec.req
 	}
-	if rec.cache >= 0 {
+	switch {
+	case rec.cache >= 0:
 		return r.caches[rec.cache]
+	case rec.cache == lostCache:
+		return nil
 	}
 	if i := r.bySite[rec.site]; i >= 0 && fits(i) {
 		return r.caches[i]

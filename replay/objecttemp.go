@@ -18,7 +18,7 @@ func (p *objectCapture) addTemporary() {
 	for k, name := range p.trace.names {
 		cs, ok := p.temporary(name, allocs[k])
 		if !ok {
-			p.forgetTemporary(first + int32(k))
+			p.forgetTemporary(first+int32(k), allocs[k])
 			// Keeps the numbers of the others.
 			cs = slab.CacheState{Params: slab.Params{Name: name, Size: 8}}
 			cs.Layout, _ = p.config.Layout(cs.Params)
@@ -114,7 +114,11 @@ func (p *objectCapture) learnOrder(l *slab.Layout, allocs []int32) []uint16 {
 		}
 		given[ptr] = true
 		off := (ptr - p.config.PageOffset) % size
-		orders[ptr-off] = append(orders[ptr-off], uint16(off/uint64(l.Size)))
+		obj := uint16(off / uint64(l.Size))
+		if uint32(obj) >= l.Objects || slices.Contains(orders[ptr-off], obj) {
+			return nil // the layout is not what it seemed
+		}
+		orders[ptr-off] = append(orders[ptr-off], obj)
 		if uint32(len(orders[ptr-off])) == l.Objects {
 			return orders[ptr-off]
 		}
@@ -124,10 +128,17 @@ func (p *objectCapture) learnOrder(l *slab.Layout, allocs []int32) []uint16 {
 
 // forgetTemporary makes the events of a cache about which too little is known
 // ones of an unknown cache.
-func (p *objectCapture) forgetTemporary(number int32) {
+func (p *objectCapture) forgetTemporary(number int32, allocs []int32) {
 	for i := range p.trace.recs {
 		if p.trace.recs[i].cache == number {
 			p.trace.recs[i].cache = -1
 		}
 	}
+	for _, i := range allocs {
+		p.trace.recs[i].cache = lostCache
+	}
 }
+
+// lostCache is the cache of requests to one that is in no snapshot. Another may
+// have its address by the second.
+const lostCache = -2

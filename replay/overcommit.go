@@ -39,7 +39,7 @@ func overcommitTable(c Capture, f source, res *Result) error {
 	if err != nil {
 		return err
 	}
-	cpus := overcommitCPUs(c, f.name)
+	cpus := zoneinfoCPUs(c, strings.TrimSuffix(f.name, ".tsv")+".zoneinfo")
 	var machine overcommit.Sequence
 	for i := range rows {
 		row := &rows[i]
@@ -60,10 +60,10 @@ func overcommitTable(c Capture, f source, res *Result) error {
 	return nil
 }
 
-// overcommitCPUs counts the CPUs of the machine, if its zoneinfo is beside a
-// table; else 1.
-func overcommitCPUs(c Capture, table string) int {
-	r, err := c.plain(strings.TrimSuffix(table, ".tsv") + ".zoneinfo")
+// zoneinfoCPUs counts the CPUs of a machine of which a folder may have
+// /proc/zoneinfo; 1 without it.
+func zoneinfoCPUs(c Capture, file string) int {
+	r, err := c.plain(file)
 	if err != nil {
 		return 1
 	}
@@ -71,7 +71,7 @@ func overcommitCPUs(c Capture, table string) int {
 	cpus := 1
 	for s := bufio.NewScanner(r); s.Scan(); {
 		if n, ok := strings.CutPrefix(strings.TrimSpace(s.Text()), "cpu: "); ok {
-			if n, err := strconv.Atoi(n); err == nil && n < maxOvercommitCPUs {
+			if n, err := strconv.Atoi(n); err == nil && n < maxZoneinfoCPUs {
 				cpus = max(cpus, n+1)
 			}
 		}
@@ -79,8 +79,8 @@ func overcommitCPUs(c Capture, table string) int {
 	return cpus
 }
 
-// maxOvercommitCPUs bounds the CPUs of a machine.
-const maxOvercommitCPUs = 1 << 13
+// maxZoneinfoCPUs bounds the CPUs of a machine.
+const maxZoneinfoCPUs = 1 << 13
 
 func compareAnswer(res *Result, file string, row *overcommit.Row, got overcommit.Answer) {
 	want := row.Want

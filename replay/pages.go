@@ -35,6 +35,8 @@ type pageReplay struct {
 	boosts []uint64
 	// shortage: a task has reclaimed nothing at all, so that tasks may be killed.
 	shortage bool
+	// named is a request that must have named another node than its CPU's.
+	named *pageRec
 	// decisions, if set, compares what reclaim decided.
 	decisions *decisions
 	// op is the operation under way, for amount.
@@ -171,7 +173,7 @@ func (r *pageReplay) request(rec *pageRec) buddy.Request {
 	} else {
 		q.Task = r.tasks[rec.pid]
 	}
-	if q.GFP.Any(buddy.GFPThisNode) && rec.pfn != 0 {
+	if (q.GFP.Any(buddy.GFPThisNode) || r.named == rec) && rec.pfn != 0 {
 		// The node that was named is not traced, but only it can have answered.
 		if zone := r.zoneIndex(rec.pfn); zone >= 0 && r.a.Zone(zone).Node() != r.nodeOf(rec.cpu) {
 			q.Node = r.a.Zone(zone).Node()

@@ -56,7 +56,8 @@ func (r *pageReplay) zoneName(i int) string {
 // explainZone finds, before a request is served from another zone than the model
 // would choose, what no event tells and leads to the kernel's zone: that kswapd has
 // lowered the boosts which there were when it woke, that the task is being killed
-// for want of memory and may use some of the reserves, or what counters hide.
+// for want of memory and may use some of the reserves, that it named a node, or
+// what counters hide.
 func (r *pageReplay) explainZone(rec *pageRec) {
 	if rec.pfn == 0 {
 		return
@@ -94,6 +95,14 @@ func (r *pageReplay) explainZone(rec *pageRec) {
 		r.tasks[rec.pid] |= buddy.TaskOOMVictim
 		r.res.hint("task that is being killed for want of memory")
 		return
+	}
+	if node := r.a.Zone(want).Node(); q.Node == buddy.NoNode && node != r.nodeOf(rec.cpu) {
+		q.Node = node
+		if r.a.ChooseZone(q) == want {
+			r.named = rec
+			return
+		}
+		q.Node = buddy.NoNode
 	}
 	r.explainCounters(rec, func() bool { return r.a.ChooseZone(q) == want })
 }

@@ -138,6 +138,42 @@ Memory cgroup out of memory: Killed process 6 (y) total-vm:36kB, anon-rss:20kB, 
 	assert.Equal(t, reports[0].Text, Lines(&c, &Linux6_1, &v, reports[0].Header, nil, *reports[0].Summary))
 }
 
+// A machine-wide shortage whose victim is in a group that is killed whole: the
+// table is sorted by process, the group dies cgroup by cgroup.
+func TestGroupInGlobalShortage(t *testing.T) {
+	const text = `a invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
+1000 pages RAM
+0 pages reserved
+Tasks state (memory values in pages):
+[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name
+[      5]     0     5        9        9        0        0             0 x
+[      6]     0     6        9        5        0        0             0 y
+[      7]     0     7        9        5        0        0             0 z
+[      8]     0     8        9        5        0        0             0 u
+oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/p/q,task=x,pid=5,uid=0
+Out of memory: Killed process 5 (x) total-vm:36kB, anon-rss:36kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0
+Tasks in /p are going to be killed due to memory.oom.group set
+Out of memory: Killed process 7 (z) total-vm:36kB, anon-rss:20kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0
+%sOut of memory: Killed process 6 (y) total-vm:36kB, anon-rss:20kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0`
+	for again, want := range map[string][]int{
+		"": {2, 1},
+		"Out of memory: Killed process 5 (x) total-vm:36kB, anon-rss:36kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0\n": {2, 0, 1},
+	} {
+		reports, err := ParseText("log", fmt.Appendf(nil, text, again))
+		require.NoError(t, err)
+		require.Len(t, reports, 1)
+		var g Log
+		c := g.Control(&reports[0])
+		v := Decide(&c, &Linux6_1, nil)
+		assert.Equal(t, "/p", v.Group)
+		assert.Equal(t, want, v.Members)
+		for i := range v.Members {
+			c.Tasks[v.Members[i]].AdoptKinds(&reports[0].Kills[1+i], c.PageSize)
+		}
+		assert.Equal(t, reports[0].Text, Lines(&c, &Linux6_1, &v, reports[0].Header, nil, *reports[0].Summary))
+	}
+}
+
 func TestSharersDie(t *testing.T) {
 	a, b, i := task(100, 0, 0), task(100, -1000, 0), task(100, 0, Init)
 	a.MM, b.MM, i.MM = 7, 7, 7

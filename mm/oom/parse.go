@@ -205,6 +205,9 @@ func (p *parser) kill(l *logLine) error {
 		p.cur = &Report{Line: l.no}
 	}
 	p.cur.Kills = append(p.cur.Kills, k)
+	if p.cur.Group != "" {
+		p.cur.Members = append(p.cur.Members, k.PID)
+	}
 	p.cur.keep(l)
 	return nil
 }
@@ -324,6 +327,7 @@ func (p *parser) other(l *logLine) error {
 		if m := goneRE.FindStringSubmatch(text); m != nil {
 			if n, err := strconv.ParseInt(m[1], 10, 32); err == nil {
 				r.Gone = append(r.Gone, int32(n))
+				r.Members = append(r.Members, int32(n))
 				r.keep(l)
 			}
 		}

@@ -31,6 +31,8 @@ type Report struct {
 	Group string
 	// Gone are those of the group that had exited before they were killed.
 	Gone []int32
+	// Members are the group's, killed or gone, in the order of the log.
+	Members []int32
 	// Nobody: there was nobody to be killed.
 	Nobody bool
 	// Panic is the text of the panic that followed, or "".
