@@ -42,8 +42,12 @@ func Sched(ctx context.Context, c Capture, o Options) (*Result, error) {
 		return nil, err
 	}
 	r := newSchedReplay(m, t, c.text("probes.txt"))
+	r.cgroups = readCgroups(c.text("before/cgroup.txt"))
+	r.limits = limitsOf(r.cgroups)
+	r.scan.nameQueues(readCgroups(c.text("after/cgroup.txt")))
+	r.scan.uniteQueues()
+	r.scan.mergePools()
 	r.res = &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "sched"}
-	r.limits = limitsOf(c.text("before/cgroup.txt"))
 	if err := r.build(); err != nil {
 		return nil, err
 	}
@@ -67,6 +71,9 @@ func schedConfig(c Capture, meta Meta, t *schedTrace) sched.Config {
 	readTunables(c.text("tunables/sysctl.txt"), &tun)
 	if ms := tunable(c.text("tunables/sysctl.txt"), "sched_rr_timeslice_ms"); ms > 0 {
 		tun.RRTimesliceTicks = uint32(max(1, (ms*uint64(cfg.HZ)+999)/1000))
+	}
+	if tunable(c.text("tunables/debug_sched.txt"), "tunable_scaling") != 1 {
+		tun.NrLatency = 0 // the scaling was set, and with it this
 	}
 	cfg.Tunables = &tun
 	return cfg
@@ -159,7 +166,8 @@ type schedReplay struct {
 	rootOf   []sched.QueueID
 	entityAt map[uint64]sched.EntityID // by address, as last seen
 	taskOf   map[int32]sched.TaskID
-	pools    map[uint64]uint64 // by the timer's address: a queue of the pool
+	pools    map[uint64]uint64       // by the timer's address: a queue of the pool
+	cgroups  map[string]*cgroupState // by path: before the trace
 	limits   []cpuMax
 	present  [eventsEnd]bool // events that the trace records
 	knownE   []fieldSet      // by entity: fields that the model knows
@@ -167,17 +175,19 @@ type schedReplay struct {
 
 	knownLoadE map[sched.EntityID]bool // entities whose load average the model knows
 	knownLoadQ map[sched.QueueID]bool
+	arriving   map[sched.EntityID]string // entities of unknown load that go to another CPU: the kind of hint
 	statKnown  map[statKey]bool
 	rtKnown    map[sched.CPU]bool // CPUs whose real-time queue it knows
 	peltClock  map[sched.CPU]bool // CPUs whose clock of load tracking it knows
 
 	pendingAttr map[int32]attr               // by pid: system calls whose effect comes with a later line
 	boosts      map[int32]int                // by pid: priority that a donor gives
-	switching   map[sched.TaskID]sched.Class // tasks that have left a class which shows no event of that
+	changing    map[sched.TaskID]classChange // tasks that changed, of which their classes are not told yet
 	at          int32                        // next line of the CPU that is at work, -1 at its end
 	adopted     int
 	deferred    map[int32]int32 // several CPUs: by line, the operation that takes effect there
 	moved       sched.TaskID    // task that is changing its group
+	deadlines   []sched.TaskID  // tasks that have or had deadline parameters
 	dying       []sched.TaskID  // tasks that have left for good, whose load is still in their queue
 	held        []bool          // by CPU: its lines belong to an operation that is put off
 }
@@ -188,15 +198,18 @@ type attr struct {
 	nice       int
 	rtPriority int
 	dl         [3]uint64
+	reclaim    bool
 	keepWeight bool // only the priority changes
 	keepSlice  bool // only the nice value changes
+	donated    bool // a donor comes or goes
+	donor      sched.TaskID
 }
 
 func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay {
 	r := &schedReplay{m: m, t: t, queueOf: map[uint64]sched.QueueID{}, groupOf: map[uint64]sched.GroupID{}, entityAt: map[uint64]sched.EntityID{},
 		taskOf: map[int32]sched.TaskID{}, pools: map[uint64]uint64{}, pendingAttr: map[int32]attr{}, deferred: map[int32]int32{},
 		held: make([]bool, t.cpus), knownLoadE: map[sched.EntityID]bool{}, knownLoadQ: map[sched.QueueID]bool{}, peltClock: map[sched.CPU]bool{},
-		statKnown: map[statKey]bool{}, boosts: map[int32]int{}, rtKnown: map[sched.CPU]bool{}, switching: map[sched.TaskID]sched.Class{}}
+		arriving: map[sched.EntityID]string{}, statKnown: map[statKey]bool{}, boosts: map[int32]int{}, rtKnown: map[sched.CPU]bool{}, changing: map[sched.TaskID]classChange{}}
 	r.moved = sched.NoTask
 	r.scan = scanSched(t)
 	for e, n := range t.seen {
@@ -208,7 +221,11 @@ func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay
 			r.present[e] = true
 		}
 	}
-	m.SetHooks(sched.Hooks{Probe: r.onProbe, Trace: r.onTrace})
+	h := sched.Hooks{Probe: r.onProbe, Trace: r.onTrace}
+	if !r.tracksLoad() {
+		h.Share = r.share
+	}
+	m.SetHooks(h)
 	return r
 }
 
@@ -254,10 +271,18 @@ func (r *schedReplay) run(ctx context.Context, o *Options) error {
 // state.
 func (r *schedReplay) postpone(i int32) bool {
 	l := &r.t.lines[i]
+	at := r.t.next[i]
+	if l.event == evDLTaskTimer && at > i+1 && r.t.pid(&r.t.lines[at], keyPid) == r.t.pid(l, keyPid) {
+		// It waits for the lock of the task's queue.
+		if e := r.t.lines[at].event; e == entry(sched.PointEnqueueTaskDL) || e == entry(sched.PointReplenishDL) {
+			r.deferred[at] = i
+			r.held[l.cpu] = true
+			return true
+		}
+	}
 	if !l.event.waitsForUpdate() {
 		return false
 	}
-	at := r.t.next[i]
 	for range 3 {
 		if at < 0 {
 			return false
@@ -299,6 +324,9 @@ func (r *schedReplay) operate(i int32) {
 	r.setClock(l)
 	if len(r.dying) > 0 {
 		r.bury(i)
+	}
+	for _, id := range r.deadlines {
+		r.inactive(id)
 	}
 	r.apply(i, l)
 	if !l.consumed {
@@ -364,7 +392,7 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 	case evDLTaskTimer:
 		r.deadlineTimer(i, l)
 	case evRTMutexSetprio:
-		r.setprio(l)
+		r.setprio(i, l)
 	case entry(sched.PointDequeueEntities):
 		if id, ok := r.entityIn(l, t.val(l, keySe)); ok {
 			r.step(l, r.k.DequeueDelayed(id))
@@ -379,6 +407,8 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 	case entry(sched.PointPickNextTaskFair):
 		r.stopSleeps(i, cpu)
 		r.pickFair(l, cpu)
+	case entry(sched.PointPickNextEntity), entry(sched.PointPickEEVDF):
+		r.pickAgain(l)
 	case entry(sched.PointPutPrevEntity):
 		r.applyPending(t.pid(l, keyPid), l)
 		r.step(l, r.k.PutPrev(r.m.CPUOf(r.queueOf[t.val(l, keyCFS)])))
@@ -394,16 +424,16 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 	case entry(sched.PointReweightEntity):
 		r.reweight(l)
 	case evSetUserNice:
-		r.setNice(l)
+		r.setNice(i, l)
 	case evSetsched:
-		r.setAttr(l)
+		r.setAttr(i, l)
 	case entry(sched.PointPrioChangedFair):
 		if id, ok := r.task(l); ok {
 			r.k.PrioChanged(id, int(int32(t.val(l, keyOld))))
 		}
 	case entry(sched.PointSwitchedFromFair):
 		if id, ok := r.task(l); ok {
-			r.k.SwitchedFrom(id, sched.ClassFair)
+			r.leftFair(id)
 		}
 	case entry(sched.PointSwitchedToFair):
 		if id, ok := r.task(l); ok {
@@ -419,6 +449,10 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 			r.k.UpdateCurr(q)
 			r.hint("time of a running task read from outside")
 		}
+	case entry(sched.PointUpdateLoadAvgCFS):
+		r.updateBlocked(l)
+	case entry(sched.PointUpdateLoadAvgSE):
+		r.updateShares(i, l)
 	case entry(sched.PointReschedCurr):
 		r.k.Resched(cpu)
 		l.consumed = true
@@ -523,15 +557,22 @@ func (r *schedReplay) enqueue(l *schedLine, cpu sched.CPU) {
 			r.step(l, r.k.SetCPU(id, cpu))
 		}
 		r.k.WakeNew(id)
+		if q, _, _ := r.m.Where(r.m.EntityOf(id)); r.tracksLoad() && !r.knownLoadQ[q] {
+			r.arriving[r.m.EntityOf(id)] = "load of a new task in a queue of unknown load"
+		}
 	} else if st.CPU != cpu {
 		r.res.count("task moved to another CPU without a trace")
 		r.step(l, r.k.SetCPU(id, cpu))
 	}
 	r.step(l, r.k.Enqueue(id, flags))
+	r.arrivesUnknown(r.m.EntityOf(id))
 	// A running task whose attributes changed is set to run again; only the
 	// fair class shows that by an event.
 	if flags&sched.EnqueueRestore != 0 && r.k.Running(cpu) == id && r.m.Task(id).Class > sched.ClassFair {
 		r.step(l, r.k.SetNext(cpu))
+	}
+	if flags&sched.EnqueueRestore != 0 {
+		r.restored(id)
 	}
 }
 
@@ -557,6 +598,18 @@ func (r *schedReplay) pickFair(l *schedLine, cpu sched.CPU) {
 		first = r.t.lines[at].event == entry(sched.PointPutPrevTaskIdle)
 	}
 	r.picked(cpu, r.k.PickFair(cpu, first))
+}
+
+// pickAgain is the second try of a pick that found the CPU idle and then pulled
+// tasks from another one.
+func (r *schedReplay) pickAgain(l *schedLine) {
+	q, ok := r.queueOf[r.t.val(l, keyCFS)]
+	if !ok || r.m.CPUs() == 1 || r.m.Queue(q).Entity >= 0 {
+		r.leftOver(l)
+		return
+	}
+	cpu := r.m.CPUOf(q)
+	r.picked(cpu, r.k.PickFairAgain(cpu, true))
 }
 
 // picked makes the task that a class chose its CPU's running one.
@@ -620,9 +673,21 @@ func (r *schedReplay) setTaskCPU(l *schedLine) {
 	}
 	if st.Class == sched.ClassFair && st.CPU != to {
 		r.skipTo(evMigrateFair)
+		r.leavesUnknown(id)
 		r.k.MigrateFair(id)
+		r.loseVruntime(id)
 	}
 	r.step(l, r.k.SetCPU(id, to))
+}
+
+// loseVruntime forgets the virtual runtime of a task that was made relative to a
+// queue whose virtual time no line has shown.
+func (r *schedReplay) loseVruntime(id sched.TaskID) {
+	e := r.m.EntityOf(id)
+	q, _, _ := r.m.Where(e)
+	if r.m.Task(id).State == sched.StateWaking && (int(q) >= len(r.knownQ) || !r.knownQ[q].has(keyMv)) && int(e) < len(r.knownE) {
+		r.knownE[e] &^= bit(keyVr)
+	}
 }
 
 // skipTo consumes the next line of the CPU if it is of an event, and compares

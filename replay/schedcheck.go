@@ -147,7 +147,8 @@ func (r *schedReplay) entityIn(l *schedLine, addr uint64) (sched.EntityID, bool)
 		if _, ok := r.queueOf[myq]; !ok {
 			return sched.None, false
 		}
-		return r.entityOfQueue(myq), true
+		id := r.entityOfQueue(myq)
+		return id, id >= 0
 	}
 	t, ok := r.taskOf[r.t.pid(l, keyPid)]
 	if !ok {
@@ -345,6 +346,9 @@ func (r *schedReplay) comparePointers(l *schedLine, id sched.QueueID, q *sched.Q
 		default:
 			r.adopted++
 		}
+		if in, _, _ := r.m.Where(want); want >= 0 && in != id {
+			continue // broken lines: the model has it in another queue
+		}
 		changed = changed || *got != want
 		*got = want
 	}
@@ -357,7 +361,8 @@ func (r *schedReplay) lookup(l *schedLine, k schedKey, addr uint64) (sched.Entit
 	if _, ok := r.t.get(l, keyCpid); ok && k == keyCurr {
 		if myq := r.t.val(l, keyCmyq); myq != 0 {
 			if _, ok := r.queueOf[myq]; ok {
-				return r.entityOfQueue(myq), true
+				id := r.entityOfQueue(myq)
+				return id, id >= 0
 			}
 		} else if t, ok := r.taskOf[r.t.pid(l, keyCpid)]; ok {
 			r.entityAt[addr] = r.m.EntityOf(t)
@@ -598,6 +603,15 @@ func (r *schedReplay) compareWeight(l *schedLine, p *sched.Probe) {
 		r.hint("weight of a group on one of several CPUs")
 		p.Value = w
 		return
+	}
+	if w := r.t.val(l, keyWeight); w != p.Value && r.t.val(l, keyMyq) != 0 && r.m.CPUs() == 1 {
+		// It was set while no event could show it: the group was empty or
+		// throttled.
+		g := r.groupOf[r.t.val(l, keyMyq)]
+		r.setIdle(g, w)
+		r.k.SetShares(g, w)
+		r.hint("a group's weight set")
+		p.Value = w
 	}
 	if r.check(l, keyWeight, p.Value) {
 		return

@@ -1,8 +1,7 @@
 package replay
 
 import (
-	"strconv"
-	"strings"
+	"slices"
 
 	"github.com/kernsim/kernsim/sched"
 )
@@ -37,13 +36,6 @@ func (s *schedScan) bandwidth(i int32, l *schedLine) {
 		s.timers = append(s.timers, poolTimer{i, t.val(l, keyT)})
 		return
 	}
-	if l.event == entry(sched.PointReweightEntity) {
-		if myq := t.val(l, keyMyq); myq != 0 {
-			if _, ok := s.shares[myq]; !ok {
-				s.shares[myq] = t.val(l, keyWeight)
-			}
-		}
-	}
 	q := s.queues[t.val(l, keyCFS)]
 	if q == nil {
 		return
@@ -67,30 +59,43 @@ func (s *schedScan) bandwidth(i int32, l *schedLine) {
 	p.seen = append(p.seen, poolSight{i, left})
 }
 
-// cpuMax is a cgroup's limit.
-type cpuMax struct{ quota, period uint64 }
-
-// limitsOf reads the limits from a listing of the cgroups' files.
-func limitsOf(text string) []cpuMax {
-	var out []cpuMax
-	file := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if name, ok := strings.CutPrefix(line, "== "); ok {
-			file = name
+// mergePools gives the queues of one group what all of them tell of its pool.
+func (s *schedScan) mergePools() {
+	for _, addr := range s.queueAt {
+		set := s.members(addr)
+		if len(set) == 1 || set[0] != addr && s.queues[set[0]] != nil {
 			continue
 		}
-		f := strings.Fields(line)
-		if len(f) != 2 || !strings.HasSuffix(file, "cpu.max") {
-			continue
+		all := schedPool{}
+		for _, member := range set {
+			if q := s.queues[member]; q != nil {
+				all.add(&q.pool)
+			}
 		}
-		quota, err := strconv.ParseUint(f[0], 10, 40)
-		period, err2 := strconv.ParseUint(f[1], 10, 40)
-		if err == nil && err2 == nil {
-			out = append(out, cpuMax{quota * 1000, period * 1000})
+		slices.SortStableFunc(all.seen, func(a, b poolSight) int { return int(a.line - b.line) })
+		for _, member := range set {
+			if q := s.queues[member]; q != nil {
+				left := q.pool.left
+				q.pool = all
+				q.pool.left = left
+			}
 		}
 	}
-	return out
+}
+
+// add adds what another queue of the group tells.
+func (p *schedPool) add(q *schedPool) {
+	if q.first == 0 {
+		return
+	}
+	if p.first == 0 || q.first < p.first {
+		p.first, p.plain, p.open = q.first, q.plain, q.open
+	}
+	if q.quota != 0 {
+		p.quota, p.period = q.quota, q.period
+	}
+	p.most = max(p.most, q.most)
+	p.seen = append(p.seen, q.seen...)
 }
 
 // limit gives a group the limit that its queue shows.
@@ -100,6 +105,9 @@ func (r *schedReplay) limit(addr uint64, g sched.GroupID) {
 		return
 	}
 	p := &q.pool
+	if c := r.cgroupOf(addr); p.quota == 0 && c != nil {
+		p.quota, p.period = c.limit.quota, c.limit.period
+	}
 	if p.quota == 0 {
 		p.quota, p.period = p.most, 0
 		for _, l := range r.limits {
@@ -120,9 +128,13 @@ func (r *schedReplay) limit(addr uint64, g sched.GroupID) {
 		r.k.SetBandwidth(g, p.quota, p.period, 0)
 		// Until a line shows it the queue keeps what it has: it must not be
 		// throttled for that.
-		st := r.m.Queue(r.queueOf[addr])
-		st.RuntimeRemaining = p.left
-		r.k.SetQueue(r.queueOf[addr], st)
+		for _, member := range r.scan.members(addr) {
+			if q := r.scan.queues[member]; q != nil {
+				st := r.m.Queue(r.queueOf[member])
+				st.RuntimeRemaining = q.pool.left
+				r.k.SetQueue(r.queueOf[member], st)
+			}
+		}
 	}
 	if len(r.pools) == 0 {
 		r.findTimers()

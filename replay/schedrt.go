@@ -1,6 +1,10 @@
 package replay
 
-import "github.com/kernsim/kernsim/sched"
+import (
+	"slices"
+
+	"github.com/kernsim/kernsim/sched"
+)
 
 // compareRT compares a CPU's real-time queue, the running task's account and a
 // task's time slice, where a line shows them.
@@ -62,7 +66,7 @@ func (r *schedReplay) compareDeadline(l *schedLine, t sched.TaskID) {
 	if v, ok := r.t.get(l, keyDlRuntime); ok {
 		s := r.m.Deadline(t)
 		if s.RuntimeMax == 0 {
-			r.k.SetDeadline(t, v, r.t.val(l, keyDlDeadline), r.t.val(l, keyDlPeriod), false)
+			r.setDeadline(t, v, r.t.val(l, keyDlDeadline), r.t.val(l, keyDlPeriod), false)
 			return
 		}
 		r.check(l, keyDlRuntime, s.RuntimeMax)
@@ -110,11 +114,18 @@ func (r *schedReplay) compareDeadlineBy(l *schedLine, t sched.TaskID, f deadline
 	r.k.SetDeadlineState(t, s)
 }
 
-// leaveClass tells a class that shows no event of it that a task left it, when
-// the task's new class is told.
-func (r *schedReplay) leaveClass(id sched.TaskID) {
-	if left, ok := r.switching[id]; ok {
-		delete(r.switching, id)
-		r.k.SwitchedFrom(id, left)
+// inactive lets the timer of a task's 0-lag time fire, which no event shows, when
+// the clock of the task's CPU has come there.
+func (r *schedReplay) inactive(id sched.TaskID) {
+	if at := r.m.Deadline(id).Inactive; at != 0 && r.m.RunQueue(r.m.Task(id).CPU).Clock >= at {
+		r.k.InactiveTimer(id)
 	}
+}
+
+// setDeadline gives a task deadline parameters.
+func (r *schedReplay) setDeadline(id sched.TaskID, runtime, deadline, period uint64, reclaim bool) {
+	if !slices.Contains(r.deadlines, id) {
+		r.deadlines = append(r.deadlines, id)
+	}
+	r.k.SetDeadline(id, runtime, deadline, period, reclaim)
 }

@@ -14,6 +14,7 @@ type schedObject struct {
 	addr   uint64 // of its entity
 	queue  uint64 // queue in which it was seen first
 	line   int32  // index of the line that shows it first
+	from   uint64 // queue that it left before it was seen in one
 	queued bool   // it was in the queue then
 	forked bool   // it was made during the trace
 	prio   int32
@@ -41,21 +42,26 @@ type schedScan struct {
 	shares   map[uint64]uint64      // by my_q: the weight that a group's entity is given first
 	timers   []poolTimer
 	enable   map[int32]uint64 // by line: queue whose group gets its limit there
+	same     groupQueues
+	paths    map[uint64]string // by address: a queue's cgroup
+	calls    refusals
 }
 
 // schedQueue is a fair queue as the trace shows it.
 type schedQueue struct {
-	addr uint64
-	cpu  int32
-	line int32  // first line that shows it
-	curr uint64 // address of its running entity there
-	pool schedPool
+	addr  uint64
+	cpu   int32 // that most lines speak for
+	votes int32
+	line  int32  // first line that shows it
+	curr  uint64 // address of its running entity there
+	pool  schedPool
 }
 
 func scanSched(t *schedTrace) *schedScan {
 	s := &schedScan{t: t, tasks: map[int32]*schedObject{}, groups: map[uint64]*schedObject{}, queues: map[uint64]*schedQueue{},
 		state: map[int32]sched.State{}, moved: map[int32]uint64{}, running: map[int32]int32{},
-		shares: map[uint64]uint64{}, enable: map[int32]uint64{}}
+		shares: map[uint64]uint64{}, enable: map[int32]uint64{}, same: newGroupQueues(), paths: map[uint64]string{},
+		calls: refusals{map[int32]int32{}, map[int32]bool{}}}
 	rq := make([]int32, t.cpus) // by CPU that writes: whose run queue it works on
 	for i := range rq {
 		rq[i] = int32(i)
@@ -74,6 +80,8 @@ func scanSched(t *schedTrace) *schedScan {
 		}
 		s.object(int32(i), l, rq[l.cpu])
 		s.bandwidth(int32(i), l)
+		s.callShown(int32(i), l)
+		s.shareSeen(l)
 		switch l.event {
 		case entry(sched.PointDequeueTaskFair), entry(sched.PointDequeueTaskRT), entry(sched.PointDequeueTaskDL):
 			if t.val(l, keyFlags)&(sched.DequeueSleep|sched.DequeueDelayed) == sched.DequeueSleep {
@@ -90,6 +98,7 @@ func scanSched(t *schedTrace) *schedScan {
 			}
 		case entry(sched.PointTaskChangeGroup):
 			moving[t.pid(l, keyPid)] = int32(i)
+			delete(s.same.where, t.pid(l, keyPid))
 		}
 		if l.event != entry(sched.PointTaskChangeGroup) {
 			s.settle(moving, l)
@@ -128,9 +137,10 @@ func (s *schedScan) lockWaits() {
 	}
 }
 
-// settle notes the queue in which a task that changed its group is seen.
+// settle notes the queue in which a task that changed its group is seen, after
+// its leaving the old one: that places it there, and updates its load.
 func (s *schedScan) settle(moving map[int32]int32, l *schedLine) {
-	if len(moving) == 0 {
+	if len(moving) == 0 || l.event == entry(sched.PointPlaceEntity) || l.event == entry(sched.PointUpdateLoadAvgSE) {
 		return
 	}
 	addr, ok := s.t.get(l, keyCFS)
@@ -145,19 +155,34 @@ func (s *schedScan) settle(moving map[int32]int32, l *schedLine) {
 }
 
 func (s *schedScan) queue(addr uint64, cpu, at int32, l *schedLine) {
-	if _, ok := s.queues[addr]; ok {
+	if q, ok := s.queues[addr]; ok {
+		q.vote(cpu)
 		return
 	}
-	s.queues[addr] = &schedQueue{addr: addr, cpu: cpu, line: at, curr: s.t.val(l, keyCurr)}
+	s.queues[addr] = &schedQueue{addr: addr, cpu: cpu, votes: 1, line: at, curr: s.t.val(l, keyCurr)}
 	s.queueAt = append(s.queueAt, addr)
+}
+
+// vote counts a line that speaks for a queue's being on a CPU: a CPU can work
+// on another one's queues without saying so.
+func (q *schedQueue) vote(cpu int32) {
+	switch {
+	case q.cpu == cpu:
+		q.votes++
+	case q.votes > 0:
+		q.votes--
+	default:
+		q.cpu, q.votes = cpu, 1
+	}
 }
 
 // object notes the entities and tasks of a line.
 func (s *schedScan) object(i int32, l *schedLine, cpu int32) {
 	t := s.t
 	if se, ok := t.get(l, keySe); ok && se != 0 {
-		onRQ, _ := t.get(l, keyOnRQ)
-		s.entity(i, l, se, t.pid(l, keyPid), t.val(l, keyMyq), onRQ != 0, cpu)
+		// The return of a pick does not show it, but what is picked is queued.
+		queued := t.val(l, keyOnRQ) != 0 || l.event == leave(sched.PointPickEEVDF)
+		s.entity(i, l, se, t.pid(l, keyPid), t.val(l, keyMyq), queued, cpu)
 	} else if pid, ok := t.get(l, keyPid); ok && l.event != evSwitch {
 		s.task(i, l, int32(pid), cpu)
 	}
@@ -181,6 +206,9 @@ func (s *schedScan) find(pid int32, myq uint64) *schedObject {
 }
 
 func (s *schedScan) entity(i int32, l *schedLine, addr uint64, pid int32, myq uint64, onRQ bool, cpu int32) {
+	if l.event != entry(sched.PointUpdateLoadAvgSE) && (l.event != entry(sched.PointPlaceEntity) || s.t.val(l, keyInitial) != 0) {
+		s.seen(s.t.val(l, keyCFS), pid, myq) // those two also show a queue that a task leaves
+	}
 	o := s.find(pid, myq)
 	switch {
 	case o == nil && myq != 0:
@@ -219,6 +247,10 @@ func (s *schedScan) task(i int32, l *schedLine, pid, cpu int32) {
 		o.forked = l.event == entry(sched.PointTaskForkFair)
 	}
 	switch l.event {
+	case evMigrateFair:
+		if o.queue == 0 && o.from == 0 {
+			o.from = s.t.val(l, keyCFS)
+		}
 	case entry(sched.PointCheckPreempt):
 		o.checks = true
 	case entry(sched.PointEnqueueTaskFair), entry(sched.PointEnqueueTaskRT), entry(sched.PointEnqueueTaskDL),
@@ -242,6 +274,11 @@ func (r *schedReplay) build() error {
 			return err
 		}
 	}
+	for _, addr := range s.groupQs { // those that only their entity shows
+		if err := r.addQueue(addr, 0); err != nil {
+			return err
+		}
+	}
 	for _, pid := range s.taskPIDs {
 		if o := s.tasks[pid]; !o.forked {
 			if err := r.addTask(o); err != nil {
@@ -250,7 +287,9 @@ func (r *schedReplay) build() error {
 		}
 	}
 	for _, addr := range s.groupQs {
-		r.entityAt[s.groups[addr].addr] = r.entityOfQueue(addr)
+		if id := r.entityOfQueue(addr); id >= 0 {
+			r.entityAt[s.groups[addr].addr] = id
+		}
 	}
 	for _, pid := range s.taskPIDs {
 		if o := s.tasks[pid]; !o.forked {
@@ -272,36 +311,52 @@ func (r *schedReplay) build() error {
 
 // addQueue maps a queue's address, its group's parents first.
 func (r *schedReplay) addQueue(addr uint64, depth int) error {
-	if _, ok := r.queueOf[addr]; ok || depth > 64 {
+	if _, ok := r.queueOf[addr]; ok || depth > maxDepth {
 		return nil
 	}
-	q := r.scan.queues[addr]
-	cpu := sched.CPU(0)
-	if q != nil && int(q.cpu) < r.m.CPUs() {
-		cpu = sched.CPU(q.cpu)
-	}
-	g := r.scan.groups[addr]
+	g := r.groupObject(addr)
 	if g == nil {
-		r.queueOf[addr] = r.rootOf[cpu]
+		r.queueOf[addr] = r.rootOf[r.cpuOfQueue(addr)]
 		r.groupOf[addr] = sched.RootGroup
 		return nil
 	}
 	if err := r.addQueue(g.queue, depth+1); err != nil {
 		return err
 	}
-	w, ok := r.scan.shares[addr]
-	if !ok {
-		w = r.weightSeen(g, 1<<20)
-	}
+	w := r.sharesOf(addr, g)
 	id, err := r.k.AddGroup(r.groupOf[g.queue], min(max(w, 2), 1<<28))
 	if err != nil {
 		return err
 	}
-	r.groupOf[addr] = id
-	r.queueOf[addr] = r.m.QueueOf(id, cpu)
+	for _, member := range r.scan.members(addr) {
+		r.groupOf[member] = id
+		r.queueOf[member] = r.m.QueueOf(id, r.cpuOfQueue(member))
+	}
+	if c := r.cgroupOf(addr); w == idleShares || c != nil && c.idle {
+		r.k.MarkIdle(id, true)
+	}
 	r.limit(addr, id)
-	r.entityOfQueue(addr)
 	return nil
+}
+
+// groupObject is the entity of a group's queue, of one of them for which a line
+// shows it; nil for a root queue.
+func (r *schedReplay) groupObject(addr uint64) *schedObject {
+	for _, member := range r.scan.members(addr) {
+		if g := r.scan.groups[member]; g != nil {
+			return g
+		}
+	}
+	return nil
+}
+
+// cpuOfQueue is the CPU of a queue: that of the root queue above it.
+func (r *schedReplay) cpuOfQueue(addr uint64) sched.CPU {
+	cpu := r.scan.cpuOf(addr)
+	if int(cpu) >= r.m.CPUs() {
+		return 0
+	}
+	return sched.CPU(cpu)
 }
 
 func (r *schedReplay) entityOfQueue(addr uint64) sched.EntityID {
@@ -322,6 +377,9 @@ func (r *schedReplay) weightSeen(o *schedObject, or uint64) uint64 {
 
 func (r *schedReplay) addTask(o *schedObject) error {
 	info := sched.TaskInfo{PID: o.pid, TGID: o.pid, CPU: sched.CPU(min(int(o.cpu), r.m.CPUs()-1)), Group: r.groupOf[o.queue]}
+	if g, ok := r.groupOf[o.from]; ok {
+		info.CPU, info.Group = r.cpuOfQueue(o.from), g
+	}
 	if o.policy {
 		setPriority(&info, int(o.prio), sched.Policy(o.pol))
 	}

@@ -88,16 +88,26 @@ func (k Kernel) SetIdle(g GroupID, idle bool) error {
 	if err != nil || grp.idle == idle {
 		return err
 	}
-	grp.idle = idle
-	for _, q := range grp.queues {
-		k.m.setQueueIdle(&k.m.queues[q], idle)
-	}
+	k.MarkIdle(g, idle)
 	shares := uint64(nice0Load)
 	if idle {
 		shares = idleWeight << loadShift
 	}
 	k.m.setShares(g, shares)
 	return nil
+}
+
+// MarkIdle makes a group an idle one, or no longer, without giving it the weight
+// of such a one: what [Kernel.SetIdle] does first.
+func (k Kernel) MarkIdle(g GroupID, idle bool) {
+	grp := &k.m.groups[g]
+	if grp.idle == idle || g == RootGroup {
+		return
+	}
+	grp.idle = idle
+	for _, q := range grp.queues {
+		k.m.setQueueIdle(&k.m.queues[q], idle)
+	}
 }
 
 // setQueueIdle counts a group's entity and tasks as idle ones in the queues

@@ -327,7 +327,17 @@ func (m *Machine) dlNonContending(rq *runQueue, t TaskID) {
 	}
 	zeroLag := int64(d.deadline) - d.runtime*int64(d.dlPeriod)/int64(d.dlRuntime) - int64(rq.clock)
 	if zeroLag < 0 || d.inactive != 0 {
-		subPositive(&rq.dl.runningBW, d.bw)
+		left, dead := m.leftDL(t), m.tasks[t].dead()
+		if !left {
+			subPositive(&rq.dl.runningBW, d.bw)
+		}
+		if dead {
+			subPositive(&rq.dl.thisBW, d.bw)
+		}
+		if left || dead {
+			d.clear()
+			m.updateExtra()
+		}
 		return
 	}
 	d.nonContending = true
@@ -335,14 +345,39 @@ func (m *Machine) dlNonContending(rq *runQueue, t TaskID) {
 	m.want(timerInactive, int32(t))
 }
 
-// dlInactive is the timer of the 0-lag time (inactive_task_timer).
+// dlInactive is the timer of the 0-lag time (inactive_task_timer): a task that
+// is no deadline task any more loses its parameters then.
 func (m *Machine) dlInactive(rq *runQueue, t TaskID) {
-	d := &m.tasks[t].dl
+	d, dead := &m.tasks[t].dl, m.tasks[t].dead()
 	d.inactive = 0
-	if d.nonContending {
+	switch {
+	case m.leftDL(t) || dead:
+		if dead && d.nonContending {
+			subPositive(&rq.dl.runningBW, d.bw)
+			subPositive(&rq.dl.thisBW, d.bw)
+		}
+		d.clear()
+		m.updateExtra()
+	case d.nonContending:
 		subPositive(&rq.dl.runningBW, d.bw)
 		d.nonContending = false
 	}
+}
+
+// leftDL says that what has deadline parameters is no deadline task any more; a
+// fair server never was one.
+func (m *Machine) leftDL(t TaskID) bool {
+	return m.tasks[t].class != ClassDeadline && !m.tasks[t].dl.server
+}
+
+// dead says that a task has ended.
+func (t *task) dead() bool { return t.state&(StateDead|StateZombie|StateExitDead) != 0 }
+
+// clear forgets a task's parameters, but not what is left of its instance
+// (__dl_clear_params).
+func (d *dlEntity) clear() {
+	d.dlRuntime, d.dlDeadline, d.dlPeriod, d.bw, d.density, d.reclaim = 0, 0, 0, 0, 0, false
+	d.throttled, d.yielded, d.nonContending, d.overrun, d.pi = false, false, false, false, NoTask
 }
 
 // dlMigrate takes a waking task's bandwidth off the CPU that it leaves
@@ -445,7 +480,11 @@ func (m *Machine) dlPrioChanged(rq *runQueue, t TaskID) {
 	if m.tasks[t].onRQ != queued && rq.curr != t {
 		return
 	}
-	if first := rq.dl.first(); first >= 0 && before(m.tasks[first].dl.deadline, m.tasks[t].dl.deadline) {
+	earliest := uint64(0) // stands for none, which is earlier than all
+	if first := rq.dl.first(); first >= 0 {
+		earliest = m.tasks[first].dl.deadline
+	}
+	if before(earliest, m.tasks[t].dl.deadline) {
 		m.resched(rq)
 	}
 }

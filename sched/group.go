@@ -100,7 +100,11 @@ func (m *Machine) updateGroup(id EntityID) {
 // group's shares that this CPU has of the group's load (calc_group_shares).
 func (m *Machine) groupShares(q *cfsQueue) uint64 {
 	g := &m.groups[q.group]
-	if !m.cfg.LoadTracking {
+	switch {
+	case m.cfg.LoadTracking:
+	case m.hooks.Share != nil && len(m.rqs) > 1:
+		return m.hooks.Share(q.id, g.shares)
+	default:
 		return g.shares
 	}
 	load := max(weightDown(q.load.weight), q.avg.load)

@@ -10,6 +10,10 @@ type Hooks struct {
 	// [Point] lists, before it has done anything, and where a point says so
 	// also when it leaves it.
 	Probe func(*Probe)
+	// Share is asked for the weight of a group's entity on one of several CPUs
+	// by a machine that does not track loads, on which it depends; shares is
+	// the group's whole weight. Without it each entity has that.
+	Share func(q QueueID, shares uint64) uint64
 }
 
 // TraceEvent is a tracepoint that was passed. Fields that an event does not

@@ -227,10 +227,16 @@ func (k Kernel) CheckPreempt(t TaskID, flags int) error {
 		return err
 	case task.onRQ == offRQ:
 		return stepError("check_preempt_curr", t, "the task is not queued")
+	case k.strange(task.cpu):
+		return stepError("check_preempt_curr", t, "its CPU runs a task of another one")
 	}
 	k.m.checkPreemptCurr(&k.m.rqs[task.cpu], t, flags)
 	return nil
 }
+
+// strange says that a CPU runs a task of another one, which only a caller that
+// was told nonsense can bring about.
+func (k Kernel) strange(cpu CPU) bool { return k.m.tasks[k.m.rqs[cpu].curr].cpu != cpu }
 
 // PutPrev ends the run of a CPU's running task (put_prev_task).
 func (k Kernel) PutPrev(cpu CPU) error {
@@ -264,12 +270,27 @@ func (k Kernel) SetNext(cpu CPU) error {
 // tasks are fair ones. It returns NoTask if there is none.
 func (k Kernel) PickFair(cpu CPU, first bool) TaskID {
 	rq := &k.m.rqs[cpu]
-	prev := NoTask
-	if first && (k.m.tasks[rq.curr].class != ClassFair || k.m.isRunning(k.m.tasks[rq.curr].se)) {
-		prev = rq.curr
-	}
+	prev := k.m.previous(rq, first)
 	k.m.probeTask(PointPickNextTaskFair, rq, prev, 0)
 	return k.m.fair.pickNext(rq, prev)
+}
+
+// PickFairAgain goes on with a pick that found nothing, after tasks were pulled
+// to the CPU (newidle_balance); first is PickFair's.
+func (k Kernel) PickFairAgain(cpu CPU, first bool) TaskID {
+	rq := &k.m.rqs[cpu]
+	return k.m.fair.pickNext(rq, k.m.previous(rq, first))
+}
+
+// previous is the task that ran if it was not put back yet, else NoTask.
+func (m *Machine) previous(rq *runQueue, first bool) TaskID {
+	if m.tasks[rq.curr].cpu != rq.cpu {
+		return NoTask
+	}
+	if first && (m.tasks[rq.curr].class != ClassFair || m.isRunning(m.tasks[rq.curr].se)) {
+		return rq.curr
+	}
+	return NoTask
 }
 
 // Switch makes a task a CPU's running one (the end of __schedule): it no longer
@@ -405,6 +426,9 @@ func (k Kernel) SetPriority(t TaskID, policy Policy, nice, rtPriority, boosted i
 // (prio_changed).
 func (k Kernel) PrioChanged(t TaskID, old int) {
 	rq := k.m.rqOfTask(t)
+	if k.strange(rq.cpu) {
+		return
+	}
 	switch k.m.tasks[t].class {
 	case ClassFair:
 		k.m.fair.prioChanged(rq, t, old)
@@ -440,6 +464,9 @@ func (k Kernel) RTPeriodTimer(overrun uint64) bool {
 
 // DeadlineTimer is a task's replenishment timer (dl_task_timer).
 func (k Kernel) DeadlineTimer(t TaskID) { k.m.dlTimer(k.m.rqOfTask(t), t) }
+
+// InactiveTimer is the timer of a task's 0-lag time (inactive_task_timer).
+func (k Kernel) InactiveTimer(t TaskID) { k.m.dlInactive(k.m.rqOfTask(t), t) }
 
 // ServerTimer is the timer of a CPU's fair server (dl_server_timer).
 func (k Kernel) ServerTimer(cpu CPU) { k.m.serverTimer(&k.m.rqs[cpu]) }
@@ -496,6 +523,7 @@ func (k Kernel) SetDeadline(t TaskID, runtime, deadline, period uint64, reclaim 
 	d := &k.m.tasks[t].dl
 	d.dlRuntime, d.dlDeadline, d.dlPeriod, d.reclaim = runtime, deadline, period, reclaim
 	d.bw, d.density = ratio(period, runtime), ratio(deadline, runtime)
+	k.m.updateExtra()
 }
 
 // ratio is runtime / period in parts of 2^20 (to_ratio).
@@ -512,6 +540,9 @@ func ratio(period, runtime uint64) uint64 {
 // SwitchedTo tells a task's class that the task came to it (switched_to).
 func (k Kernel) SwitchedTo(t TaskID) {
 	rq := k.m.rqOfTask(t)
+	if k.strange(rq.cpu) {
+		return
+	}
 	switch k.m.tasks[t].class {
 	case ClassFair:
 		k.m.fair.switchedTo(rq, t)
@@ -560,11 +591,29 @@ func (k Kernel) SetCPU(t TaskID, cpu CPU) error {
 // UpdateCurr charges a queue's running entity.
 func (k Kernel) UpdateCurr(q QueueID) { k.m.fair.updateCurr(&k.m.queues[q]) }
 
+// UpdateBlocked updates the load average of a queue and its group's entity, as
+// load balancing does for all queues of a CPU (update_blocked_averages).
+func (k Kernel) UpdateBlocked(q QueueID) { k.m.updateBlocked(&k.m.queues[q]) }
+
 // SetShares sets a group's weight; its entities follow with ReweightGroup.
 func (k Kernel) SetShares(g GroupID, shares uint64) { k.m.groups[g].shares = shares }
 
 // ReweightGroup gives a group's entity on a CPU its part of the group's weight.
 func (k Kernel) ReweightGroup(id EntityID) { k.m.updateGroup(id) }
+
+// SyncLoad ages an entity's load up to its queue's last update
+// (sync_entity_load_avg).
+func (k Kernel) SyncLoad(id EntityID) {
+	se := &k.m.ents[id]
+	k.m.ageBlocked(se, k.m.queueOf(se).avg.lastUpdate)
+}
+
+// UpdateShares updates a group's entity and gives it its part of the group's
+// weight (a step of sched_group_set_shares).
+func (k Kernel) UpdateShares(id EntityID) {
+	k.m.updateLoadAvg(k.m.queueOf(&k.m.ents[id]), id, updateTG)
+	k.m.updateGroup(id)
+}
 
 // SetBandwidth limits a group to a quota in each period (cpu.max), and lets it
 // save up to burst; RuntimeInf is no limit. All are ns. The pool starts empty

@@ -224,6 +224,26 @@ func (m *Machine) updateQueueAvg(now uint64, q *cfsQueue) bool {
 	return changed
 }
 
+// updateBlocked updates a queue whose load nothing else updates, as load
+// balancing does, and its group's entity (a step of __update_blocked_fair).
+func (m *Machine) updateBlocked(q *cfsQueue) {
+	if !m.cfg.LoadTracking {
+		return
+	}
+	if m.updateQueueAvg(m.queuePelt(q), q) {
+		m.updateGroupLoad(q)
+		if q.nrRunning == 0 {
+			m.queueIdlePelt(q)
+		}
+	}
+	if q.entity < 0 {
+		return
+	}
+	if se := &m.ents[q.entity]; se.avg.load != 0 || se.avg.util != 0 || q.propagate {
+		m.updateLoadAvg(m.queueOf(se), q.entity, updateTG)
+	}
+}
+
 func (m *Machine) applyRemoved(q *cfsQueue) {
 	d, r, a := q.avg.divider(), q.removed, &q.avg
 	q.removed = removedLoad{}

@@ -123,18 +123,25 @@ type Tunables struct {
 	IdleMinGranularityNS uint64 // CFS: least slice of SCHED_IDLE beside others
 	WakeupGranularityNS  uint64 // CFS: how far behind a woken task has to be to preempt
 	BaseSliceNS          uint64 // EEVDF: slice
-	MigrationCostNS      uint64 // a task that ran less long ago is cache hot
-	BandwidthSliceNS     uint64 // runtime that a queue takes from its group's pool
-	ChildRunsFirst       bool   // CFS: a forked child runs before its parent
-	RTPeriodNS           uint64 // window of RTRuntimeNS
-	RTRuntimeNS          uint64 // time that RT and deadline tasks may use of RTPeriodNS; RuntimeInf: all
-	RRTimesliceTicks     uint32 // time slice of SCHED_RR in ticks
-	DLPeriodMinNS        uint64 // least period that SCHED_DEADLINE accepts
-	DLPeriodMaxNS        uint64 // greatest period that SCHED_DEADLINE accepts
+	// NrLatency is how many tasks share one latency period (sched_nr_latency).
+	// The kernel computes it when its scaling is set, not with the two times: 0
+	// stands for LatencyNS divided by MinGranularityNS, rounded up.
+	NrLatency        uint64
+	MigrationCostNS  uint64 // a task that ran less long ago is cache hot
+	BandwidthSliceNS uint64 // runtime that a queue takes from its group's pool
+	ChildRunsFirst   bool   // CFS: a forked child runs before its parent
+	RTPeriodNS       uint64 // window of RTRuntimeNS
+	RTRuntimeNS      uint64 // time that RT and deadline tasks may use of RTPeriodNS; RuntimeInf: all
+	RRTimesliceTicks uint32 // time slice of SCHED_RR in ticks
+	DLPeriodMinNS    uint64 // least period that SCHED_DEADLINE accepts
+	DLPeriodMaxNS    uint64 // greatest period that SCHED_DEADLINE accepts
 }
 
 // nrLatency is sched_nr_latency: how many tasks share one latency period.
 func (t *Tunables) nrLatency() uint64 {
+	if t.NrLatency != 0 {
+		return t.NrLatency
+	}
 	if t.MinGranularityNS == 0 {
 		return 0
 	}
@@ -185,7 +192,14 @@ var Linux5_4 = Profile{Name: "5.4", NextOverLast: true, Tunables: cfsTunables(0,
 
 // Linux6_1 is proven by replaying what such kernels did: captures of Debian's
 // 6.1 with all functions of the scheduler, event by event.
-var Linux6_1 = Profile{Name: "6.1", IdleCredit: true, Tunables: cfsTunables(750*usec, AltPeriod|BaseSlice)}
+var Linux6_1 = Profile{Name: "6.1", IdleCredit: true, Tunables: fixedLatency(cfsTunables(750*usec, AltPeriod|BaseSlice))}
+
+// fixedLatency keeps the number of tasks in a latency period when the times are
+// set, as Linux does since 5.13, where they are plain files of debugfs.
+func fixedLatency(t Tunables) Tunables {
+	t.NrLatency = 8
+	return t
+}
 
 // Linux6_6 is EEVDF as it came: no delayed dequeue, and a change of weight
 // keeps the virtual runtime. Its rules are those of the release's changes

@@ -185,7 +185,8 @@ func (m *Machine) updateExtra() {
 		r = ratio(m.tun.RTRuntimeNS, m.tun.RTPeriodNS) >> (bwShift - 8)
 	}
 	for i := range m.tasks {
-		if t := &m.tasks[i]; t.policy == PolicyDeadline && t.state&StateDead == 0 {
+		// A task that has left the class keeps its part up to its 0-lag time.
+		if t := &m.tasks[i]; !t.dl.server && !t.dl.special {
 			subPositive(&extra, t.dl.bw/uint64(len(m.rqs)))
 		}
 	}
@@ -285,16 +286,15 @@ func (k Kernel) SetDonor(t, donor TaskID) error {
 			return err
 		}
 	}
-	prio := task.normalPrio
-	if donor != NoTask {
-		prio = min(prio, k.m.tasks[donor].prio)
-	}
-	deadline := donor != NoTask && prio < maxDLPrio && task.normalPrio >= maxDLPrio
-	if prio == task.prio && !deadline && task.dl.pi < 0 {
+	prio := k.m.donated(t, donor)
+	if prio == task.prio && prio >= maxDLPrio {
 		return nil
 	}
 	k.m.leaveDelayed(t, classOf(int(prio)))
 	old, oldClass, flags := int(task.prio), task.class, DequeueMove
+	if old == int(prio) {
+		flags = 0
+	}
 	rq := k.m.rqOfTask(t)
 	runnable, running := task.onRQ == queued, rq.curr == t
 	if runnable {
@@ -303,19 +303,7 @@ func (k Kernel) SetDonor(t, donor TaskID) error {
 	if running {
 		k.m.putPrev(rq, t)
 	}
-	switch {
-	case prio < maxDLPrio && deadline:
-		task.dl.pi = donor
-		flags |= EnqueueReplenish
-	case prio < maxRTPrio:
-		task.dl.pi = NoTask
-		if old < int(prio) {
-			flags |= EnqueueHead
-		}
-	default:
-		task.dl.pi = NoTask
-	}
-	task.prio, task.class = prio, classOf(int(prio))
+	flags |= k.m.boost(t, donor, prio)
 	if runnable {
 		k.m.enqueue(rq, t, EnqueueRestore|EnqueueNoClock|flags)
 	}
@@ -324,6 +312,68 @@ func (k Kernel) SetDonor(t, donor TaskID) error {
 	}
 	k.m.classChanged(k, t, oldClass, old)
 	return nil
+}
+
+// Boost is what [Kernel.SetDonor] does between taking a task out of its queue
+// and putting it back: it gives it the donor's priority, if that is higher than
+// its own, and with it the class, and a deadline task's parameters.
+func (k Kernel) Boost(t, donor TaskID) error {
+	if _, err := k.task("rt_mutex_setprio", t); err != nil {
+		return err
+	}
+	if donor != NoTask {
+		if _, err := k.task("rt_mutex_setprio", donor); err != nil {
+			return err
+		}
+	}
+	k.m.boost(t, donor, k.m.donated(t, donor))
+	return nil
+}
+
+// donated is a task's priority with a donor.
+func (m *Machine) donated(t, donor TaskID) int16 {
+	prio := m.tasks[t].normalPrio
+	if donor != NoTask {
+		prio = min(prio, m.tasks[donor].prio)
+	}
+	return prio
+}
+
+// boost sets a task's priority and whose deadline parameters count for it; it
+// returns the flags with which the task is put back.
+func (m *Machine) boost(t, donor TaskID, prio int16) (flags int) {
+	task := &m.tasks[t]
+	old := task.prio
+	switch {
+	case prio < maxDLPrio:
+		own := task.normalPrio < maxDLPrio
+		if task.dl.pi = NoTask; !own || donor != NoTask && m.tasks[donor].prio < maxDLPrio && m.dlEarlier(donor, t) {
+			task.dl.pi = m.dlGiver(donor)
+			flags = EnqueueReplenish
+		}
+	default:
+		task.dl.pi = NoTask
+		if prio < maxRTPrio && old < prio {
+			flags = EnqueueHead
+		}
+	}
+	task.prio, task.class = prio, classOf(int(prio))
+	return flags
+}
+
+// dlEarlier says that a task's deadline comes before another one's
+// (dl_entity_preempt).
+func (m *Machine) dlEarlier(a, b TaskID) bool {
+	return m.tasks[a].dl.special || before(m.tasks[a].dl.deadline, m.tasks[b].dl.deadline)
+}
+
+// dlGiver is the task whose parameters a donor uses: its own donor's if it has
+// one.
+func (m *Machine) dlGiver(donor TaskID) TaskID {
+	if pi := m.tasks[donor].dl.pi; pi >= 0 {
+		return pi
+	}
+	return donor
 }
 
 // MoveTask puts a task into another group (sched_move_task).

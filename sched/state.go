@@ -230,15 +230,17 @@ func (m *Machine) Task(t TaskID) TaskState {
 	}
 	k := &m.tasks[t]
 	return TaskState{TaskInfo: TaskInfo{PID: k.pid, TGID: k.tgid, Policy: k.policy, Nice: prioToNice(int(k.staticPrio)),
-		RTPriority: int(k.rtPriority), CPU: k.cpu, Group: k.group, State: k.state}, Prio: int(k.prio), Class: k.class, OnRQ: k.onRQ == queued}
+		RTPriority: int(k.rtPriority), CPU: k.cpu, Group: k.group, State: k.state},
+		Prio: int(k.prio), NormalPrio: int(k.normalPrio), Class: k.class, OnRQ: k.onRQ == queued}
 }
 
 // TaskState is a task as it is now.
 type TaskState struct {
 	TaskInfo
-	Prio  int // effective: below 0 deadline, 0 to 99 real time, 100 to 139 fair
-	Class Class
-	OnRQ  bool // runnable
+	Prio       int // effective: below 0 deadline, 0 to 99 real time, 100 to 139 fair
+	NormalPrio int // without a donor
+	Class      Class
+	OnRQ       bool // runnable
 }
 
 // RunQueueState is what a CPU's run queue holds. Clocks are ns.
@@ -325,6 +327,7 @@ type DeadlineState struct {
 	RelDeadline, Period    uint64
 	Throttled, Yielded     bool
 	NonContending, Overrun bool
+	Inactive               uint64 // rq clock of the 0-lag time at which [Kernel.InactiveTimer] is due, 0: none
 }
 
 // Deadline gives a task's deadline state; an unknown one's is zero.
@@ -333,7 +336,8 @@ func (m *Machine) Deadline(t TaskID) DeadlineState {
 		return DeadlineState{}
 	}
 	d := &m.tasks[t].dl
-	return DeadlineState{d.runtime, d.deadline, d.dlRuntime, d.dlDeadline, d.dlPeriod, d.throttled, d.yielded, d.nonContending, d.overrun}
+	return DeadlineState{d.runtime, d.deadline, d.dlRuntime, d.dlDeadline, d.dlPeriod, d.throttled, d.yielded, d.nonContending, d.overrun,
+		d.inactive}
 }
 
 // SetDeadlineState takes over what is left to a deadline task, and its flags;
