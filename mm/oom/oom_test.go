@@ -174,6 +174,18 @@ Out of memory: Killed process 7 (z) total-vm:36kB, anon-rss:20kB, file-rss:0kB, 
 	}
 }
 
+// What a program prints on the console between the lines is not theirs; the rest of a
+// broken line is.
+func TestConsoleBetweenLines(t *testing.T) {
+	const kill = "Out of memory: Killed process 5 (x) total-vm:36kB, anon-rss:36kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:30"
+	for _, text := range []string{kill, kill + "\nKilled\n", kill + "\n-\n[    9.6] y\n", strings.Replace(kill, " UID", "\nUID", 1)} {
+		reports, err := ParseText("log", []byte("[    9.5] "+text))
+		require.NoError(t, err)
+		require.Len(t, reports, 1, text)
+		require.Equal(t, []string{kill}, reports[0].Text)
+	}
+}
+
 func TestSharersDie(t *testing.T) {
 	a, b, i := task(100, 0, 0), task(100, -1000, 0), task(100, 0, Init)
 	a.MM, b.MM, i.MM = 7, 7, 7
