@@ -31,7 +31,7 @@ func TestOOMReplaysExactly(t *testing.T) {
 		{"oomcg", 11, 63, 11},
 		{"oomrnd", 53, 472, 53},
 		{"oomswap", 23, 170, 23},
-		{"oommix", 15, 18, 15},
+		{"oommix", 23, 20, 23},
 		{"panic", 4, 0, 4},
 		{"public/rpi-zero2w-oom-6.12.62", 1, 0, 1},
 		{"public/x86-oom-5.10.6-supermicro", 1, 0, 1},
@@ -61,6 +61,7 @@ func TestOOMCountsHints(t *testing.T) {
 	assert.Equal(t, 1, kinds["a child in vfork read from its parent's kill line"])
 	assert.Equal(t, 1, kinds["victims that had exited before their group was killed read from its lines"])
 	assert.Equal(t, 1, kinds["order of a group's members read from their lines"])
+	assert.Equal(t, 1, kinds["a task forked between the choice and the table"])
 	assert.Zero(t, runFolder(t, "oom/public/rpi-zero2w-oom-6.12.62", "oom").Hints, "6.12's table tells the kinds")
 }
 

@@ -108,7 +108,7 @@ func (r *Report) cgroup(c *Control) {
 			c.Tasks[i].Memcg = r.Summary.OOMMemcg
 			pid := c.Tasks[i].PID
 			switch {
-			case pid == r.Summary.PID:
+			case c.Tasks[i].Leader() == r.Summary.PID:
 				c.Tasks[i].Memcg = r.Summary.TaskMemcg
 			case r.Group != "" && r.dies(pid):
 				// The table does not tell who is in which cgroup.
@@ -165,7 +165,7 @@ func (r *Report) subgroups(c *Control) {
 		}
 		runs++
 		for _, t := range run {
-			if r.Summary != nil && t.PID == r.Summary.PID {
+			if r.Summary != nil && t.Leader() == r.Summary.PID {
 				path = t.Memcg
 			}
 		}

@@ -28,6 +28,9 @@ const (
 	Gone
 	// Left: by then it has exited altogether, and the kernel does not come by it.
 	Left
+	// Late: it was forked after the choice was made, before the report's table
+	// was printed.
+	Late
 )
 
 // Adj limits: the range of /proc/PID/oom_score_adj.
@@ -65,6 +68,16 @@ type Task struct {
 
 // RSS is the number of resident pages (get_mm_rss).
 func (t *Task) RSS() int64 { return t.Anon + t.File + t.Shmem }
+
+// Leader is the process's id: TGID, or PID if that is not given. The kernel chooses
+// processes, and names this id in the line "oom-kill:", also where the leader has
+// exited and the table and the kill line have another thread's.
+func (t *Task) Leader() int32 {
+	if t.TGID != 0 {
+		return t.TGID
+	}
+	return t.PID
+}
 
 // SameFigures says whether all sizes that a report's table has are the same for
 // both tasks, as they are for tasks of one address space.

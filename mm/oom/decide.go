@@ -225,7 +225,7 @@ func (c *Control) badness(p *Profile, total int64, k Constraint, points []int64)
 	for i := range c.Tasks {
 		t := &c.Tasks[i]
 		points[i] = NotCandidate
-		if t.OOMScoreAdj == AdjMin || t.has(Init|KernelThread|Reaped|VFork|NoMM) || !c.eligible(t, k) {
+		if t.OOMScoreAdj == AdjMin || t.has(Init|KernelThread|Reaped|VFork|NoMM|Late) || !c.eligible(t, k) {
 			continue
 		}
 		points[i] = t.RSS() + t.Swapents + t.PgtablesBytes/page + int64(t.OOMScoreAdj)*unit

@@ -174,6 +174,29 @@ Out of memory: Killed process 7 (z) total-vm:36kB, anon-rss:20kB, file-rss:0kB, 
 	}
 }
 
+// A process whose leader has exited: the table and the kill line have another thread's
+// id, the line "oom-kill:" the process's.
+func TestLeaderGone(t *testing.T) {
+	const text = `a invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
+1000 pages RAM
+0 pages reserved
+Tasks state (memory values in pages):
+[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name
+[      5]     0     5        9        7        0        0             0 x
+[      8]     0     6        9        9        0        0             0 y
+oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/,task=main,pid=6,uid=0
+Out of memory: Killed process 8 (y) total-vm:36kB, anon-rss:36kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0`
+	reports, err := ParseText("log", []byte(text))
+	require.NoError(t, err)
+	var g Log
+	c := g.Control(&reports[0])
+	v := Decide(&c, &Linux6_1, nil)
+	assert.Equal(t, int32(6), c.Tasks[v.Victim].Leader())
+	c.Tasks[v.Victim].AdoptKinds(&reports[0].Kills[0], c.PageSize)
+	assert.Equal(t, reports[0].Text, Lines(&c, &Linux6_1, &v, reports[0].Header, nil, *reports[0].Summary))
+	assert.Equal(t, int32(3), (&Task{PID: 3}).Leader())
+}
+
 // What a program prints on the console between the lines is not theirs; the rest of a
 // broken line is.
 func TestConsoleBetweenLines(t *testing.T) {
