@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -232,8 +233,38 @@ func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay
 // progressEvery is how many lines lie between two reports.
 const progressEvery = 4096
 
-func (r *schedReplay) run(ctx context.Context, o *Options) error {
+// ContradictionError says that the lines of a scheduler trace contradict each
+// other so much that the model's state came apart: lines are missing or broken.
+type ContradictionError struct {
+	Line int    // of the trace, where it showed
+	What string // the model's own complaint
+}
+
+// Error names the line.
+func (e *ContradictionError) Error() string {
+	return fmt.Sprintf("trace line %d: the lines up to here contradict each other (%s)", e.Line, e.What)
+}
+
+// contradiction turns a model's run-time error into a [ContradictionError]. A
+// replay takes over what lines show and no check can cover every mixture of
+// states that broken ones make.
+func (r *schedReplay) contradiction(at *int, err *error) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	broken, ok := p.(runtime.Error)
+	if !ok {
+		panic(p)
+	}
+	*err = &ContradictionError{Line: int(r.t.lines[*at].line), What: broken.Error()}
+}
+
+func (r *schedReplay) run(ctx context.Context, o *Options) (err error) {
+	at := 0
+	defer r.contradiction(&at, &err)
 	for i := range r.t.lines {
+		at = i
 		if i%progressEvery == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
