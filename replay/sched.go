@@ -185,6 +185,7 @@ type schedReplay struct {
 	boosts      map[int32]int                // by pid: priority that a donor gives
 	changing    map[sched.TaskID]classChange // tasks that changed, of which their classes are not told yet
 	at          int32                        // next line of the CPU that is at work, -1 at its end
+	ended       bool                         // the search for the last line found the end of the trace
 	adopted     int
 	deferred    map[int32]int32 // several CPUs: by line, the operation that takes effect there
 	moved       sched.TaskID    // task that is changing its group
