@@ -173,15 +173,28 @@ func (a *Allocator) commitPCP(z *Zone, cpu CPU, pfn uint32, order int, mt Migrat
 	}
 }
 
+// limitFreed is at which count a list is drained that a block of an order was
+// just freed to, and whether high orders have to go at once. From 6.7 on it moves
+// what adapts to frees.
+func (a *Allocator) limitFreed(z *Zone, c *pcp, order int) (high int, flush bool) {
+	switch a.profile.FreeBatch {
+	case FreeBatchFactor:
+		flush = c.freeFactor > 0 && order > 0 && order <= costlyOrder
+		switch {
+		case flush:
+			return 0, true
+		case z.reclaimActive:
+			return min(c.batch<<2, c.high), false
+		}
+	case FreeBatchCount:
+		return a.countFreed(z, c, order)
+	}
+	return c.high, false
+}
+
 // trimFactor is the end of free_unref_page_commit of 5.14 to 6.6.
 func (a *Allocator) trimFactor(z *Zone, c *pcp, cpu CPU, order, pindex int) {
-	flush := c.freeFactor > 0 && order > 0 && order <= costlyOrder
-	high := c.high
-	if high == 0 || flush {
-		high = 0
-	} else if z.reclaimActive {
-		high = min(c.batch<<2, high)
-	}
+	high, flush := a.limitFreed(z, c, order)
 	if c.count < high {
 		return
 	}
@@ -201,10 +214,10 @@ func (a *Allocator) trimFactor(z *Zone, c *pcp, cpu CPU, order, pindex int) {
 	a.drain(z, cpu, cpu, n, pindex)
 }
 
-// trimCount is free_unref_page_commit of 6.7 and later after the list.
-func (a *Allocator) trimCount(z *Zone, c *pcp, cpu CPU, order, pindex int) {
+// countFreed is what free_unref_page_commit of 6.7 and later does between putting
+// a block on a list and draining it.
+func (a *Allocator) countFreed(z *Zone, c *pcp, order int) (high int, flush bool) {
 	c.allocFactor >>= 1
-	flush := false
 	if order > 0 && order <= costlyOrder {
 		threshold := c.batch
 		if a.profile.FreeHighHalfMin {
@@ -219,7 +232,12 @@ func (a *Allocator) trimCount(z *Zone, c *pcp, cpu CPU, order, pindex int) {
 	if c.freeCount < c.batch<<batchScaleMax {
 		c.freeCount += 1 << order
 	}
-	high := a.tuneHigh(z, c, flush)
+	return a.tuneHigh(z, c, flush), flush
+}
+
+// trimCount is free_unref_page_commit of 6.7 and later after the list.
+func (a *Allocator) trimCount(z *Zone, c *pcp, cpu CPU, order, pindex int) {
+	high, flush := a.countFreed(z, c, order)
 	if c.count < high {
 		return
 	}
@@ -349,8 +367,8 @@ func (a *Allocator) drainFixed(z *Zone, owner, cpu CPU, n int) {
 func clamp(x, lo, hi int) int { return min(max(x, lo), hi) }
 
 // DrainPages gives up to n pages of a CPU's lists of a zone back, beginning with
-// list 0: what drain_zone_pages and decay_pcp_high do. by is the CPU that does
-// it. It returns how many pages it gave back, which is more than n if the last
+// list 0: what drain_zone_pages and decay_pcp_high do; all of them in portions, as
+// drain_pages_zone does. by is the CPU that does it. It returns how many pages it gave back, which is more than n if the last
 // block was larger than what was left to do. The error is ErrNoCPU or ErrNoZone.
 func (a *Allocator) DrainPages(zone int, owner, by CPU, n int) (int, error) {
 	if err := a.checkCPUs(owner, by); err != nil {
@@ -362,7 +380,11 @@ func (a *Allocator) DrainPages(zone int, owner, by CPU, n int) (int, error) {
 	z := &a.zones[zone]
 	c := &z.pcp[owner]
 	before := c.count
-	a.drain(z, owner, by, n, 0)
+	if n >= before {
+		a.drainZone(z, owner, by)
+	} else {
+		a.drain(z, owner, by, n, 0)
+	}
 	return before - c.count, nil
 }
 

@@ -119,8 +119,7 @@ var Linux6_1 = Profile{
 
 // Linux6_12 is kernel 6.12 with stable updates: auto-tuned per-CPU high and
 // refill size, claim and steal modes, exact highatomic accounting. What proves
-// it: the rules it shares with 6.18; it differs from that only in
-// FreeHighHalfMin.
+// it: the x86_64-6.12-* captures of Debian's build, every page frame and every list.
 var Linux6_12 = Profile{
 	Name: "6.12", PCPHighOrders: true, FreeBatch: FreeBatchCount, Fallback: FallbackClaimSteal,
 	ExactTypes: true, CMABalance: true, HighAtomicExact: true, FreeToTail: true,

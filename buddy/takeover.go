@@ -203,12 +203,36 @@ func (a *Allocator) SetBoost(zone int, pages uint64) {
 // the length at which the list is drained, with the zone's reclaim state as
 // given.
 func (a *Allocator) WouldDrain(zone int, cpu CPU, order Order, reclaimActive bool) bool {
-	c := &a.zones[zone].pcp[cpu]
-	high := c.high
-	if reclaimActive {
-		high = min(c.batch<<2, high)
+	z := &a.zones[zone]
+	was, c := z.reclaimActive, z.pcp[cpu]
+	c.count += 1 << order
+	z.reclaimActive = reclaimActive
+	high, _ := a.limitFreed(z, &c, int(order))
+	z.reclaimActive = was
+	return c.count >= high
+}
+
+// DrainsFirst gives the block that is drained first if freeing a block to a CPU's
+// list makes the list too long: the last one of that list. It gives no PFN for a
+// block that would not go to a list, or is none that can be freed, and for profiles
+// whose drains do not begin with that list.
+func (a *Allocator) DrainsFirst(cpu CPU, pfn PFN, order Order) (PFN, bool) {
+	z, err := a.zoneFor(cpu, pfn)
+	if err != nil || a.profile.FreeBatch == FreeBatchFixed || !a.pcpOrder(int(order)) {
+		return 0, false
 	}
-	return c.count+1<<order >= high
+	p := a.page(uint32(pfn))
+	mt := a.blockType(uint32(pfn))
+	if p.state == pagePrepared && !a.profile.ExactTypes {
+		mt = p.mt
+	}
+	if mt == Isolate {
+		return 0, false
+	}
+	if l := &z.pcp[cpu].lists[a.pindex(int(order), pcpType(mt))]; l.n > 0 {
+		return PFN(l.at(l.n - 1)), true
+	}
+	return pfn, true
 }
 
 // ReclaimActive says whether kswapd balances the zone.

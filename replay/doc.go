@@ -32,7 +32,8 @@
 //     by where the page turns up next.
 //   - "untraced bulk page": a page that a bulk request took without an event.
 //   - "order": see above.
-//   - "node": the node of a __GFP_THISNODE request for another node.
+//   - "node": the node that a request named, where it is not the CPU's own: by
+//     __GFP_THISNODE, or as the CPU's own had plenty.
 //   - "kswapd balancing or not": by whether a drain comes at the short limit.
 //
 // # Notes

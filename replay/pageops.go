@@ -211,7 +211,7 @@ func (b *opBuilder) add(i int32) {
 	case trace.KindWorkqueueExecuteStart:
 		b.push(c, opDecay, i)
 	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep, trace.KindVmscanDirectReclaimBegin, trace.KindVmscanDirectReclaimEnd,
-		trace.KindVmscanWakeupKswapd, trace.KindVmscanLRUShrinkInactive:
+		trace.KindVmscanWakeupKswapd, trace.KindVmscanLRUShrinkInactive, trace.KindCompactionSuitable, trace.KindCompactionWakeupKcompactd:
 		b.push(c, opReclaim, i)
 		c.last = -1
 	}

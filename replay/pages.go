@@ -33,6 +33,8 @@ type pageReplay struct {
 	tasks map[int32]buddy.TaskFlags
 	// boosts are the zones' watermark boosts when kswapd began its work.
 	boosts []uint64
+	// balancing: what each node's kswapd balances it for, as far as events tell.
+	balancing map[buddy.NodeID]kswapdRun
 	// shortage: a task has reclaimed nothing at all, so that tasks may be killed.
 	shortage bool
 	// decisions, if set, compares what reclaim decided.
@@ -171,13 +173,29 @@ func (r *pageReplay) request(rec *pageRec) buddy.Request {
 	} else {
 		q.Task = r.tasks[rec.pid]
 	}
-	if q.GFP.Any(buddy.GFPThisNode) && rec.pfn != 0 {
-		// The node that was named is not traced, but only it can have answered.
-		if zone := r.zoneIndex(rec.pfn); zone >= 0 && r.a.Zone(zone).Node() != r.nodeOf(rec.cpu) {
-			q.Node = r.a.Zone(zone).Node()
-		}
+	if zone := r.zoneIndex(rec.pfn); rec.pfn != 0 && zone >= 0 && r.a.Zone(zone).Node() != r.nodeOf(rec.cpu) && r.named(q, zone) {
+		q.Node = r.a.Zone(zone).Node()
 	}
 	return q
+}
+
+// named says that whoever made a request named another node than the CPU's, which
+// no event tells: with __GFP_THISNODE only that node can have answered; without
+// it, the model would choose a zone with so much memory that no counter can have
+// made the kernel pass it over, and the kernel's zone if its node is named.
+func (r *pageReplay) named(q buddy.Request, zone int) bool {
+	if q.GFP.Any(buddy.GFPThisNode) {
+		return true
+	}
+	got := r.a.ChooseZone(q)
+	if got < 0 || got == zone {
+		return false
+	}
+	z := r.a.Zone(got)
+	need := z.Watermarks().High + z.WatermarkBoost() + z.ReservedHighatomic() + z.FreeCMAPages() + slices.Max(z.LowmemReserve()) +
+		uint64(z.StatThreshold())*uint64(len(r.a.HiddenFree(got))) + 1<<q.Order
+	q.Node = r.a.Zone(zone).Node()
+	return z.Node() != q.Node && z.FreePages() > need && r.a.ChooseZone(q) == zone
 }
 
 // retype follows a pageblock into isolation and out of it. Other moves of free

@@ -20,8 +20,8 @@ type pageRec struct {
 	// the pages of a bulk request), or -1.
 	chain int32
 	// n: alloc_bulk pages wanted, alloc_bulk_ret pages given, page_bulk the
-	// page's place in the call, alloc_vmap_area pages of the area, kswapd_* the node,
-	// the others of vmscan pages reclaimed.
+	// page's place in the call, alloc_vmap_area pages of the area, kswapd_* and
+	// mm_compaction_* the node, the others of vmscan pages reclaimed.
 	n    int32
 	cpu  int16
 	gfp  uint16
@@ -85,7 +85,7 @@ var pageKinds = []trace.Kind{
 	trace.KindIsolateFreePage, trace.KindMoveFreepages, trace.KindAllocVmapArea,
 	trace.KindWorkqueueExecuteStart, trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep,
 	trace.KindVmscanDirectReclaimBegin, trace.KindVmscanDirectReclaimEnd, trace.KindVmscanWakeupKswapd,
-	trace.KindVmscanLRUShrinkInactive,
+	trace.KindVmscanLRUShrinkInactive, trace.KindCompactionSuitable, trace.KindCompactionWakeupKcompactd,
 }
 
 // window says which events belong to a replay.
@@ -120,6 +120,7 @@ func loadPages(r *trace.Reader, w *window, cma bool) (*pageTrace, error) {
 	r.Select(pageKinds...)
 	t := &pageTrace{gfps: []buddy.GFP{0}}
 	gfpIndex := map[string]uint16{}
+	kswapds := map[int32]bool{} // by pid
 	var ev trace.Event
 	state := windowBefore
 	for {
@@ -141,8 +142,17 @@ func loadPages(r *trace.Reader, w *window, cma bool) (*pageTrace, error) {
 		if t.n == maxRecs {
 			return nil, fmt.Errorf("replay: line %d: more than %d events about pages", ev.Line, maxRecs)
 		}
-		if ev.Kind == trace.KindWorkqueueExecuteStart && ev.Work.Function != "vmstat_update" {
-			continue
+		switch ev.Kind {
+		case trace.KindWorkqueueExecuteStart:
+			if ev.Work.Function != "vmstat_update" {
+				continue
+			}
+		case trace.KindVmscanKswapdWake:
+			kswapds[ev.PID] = true
+		case trace.KindCompactionSuitable, trace.KindCompactionWakeupKcompactd:
+			if !kswapds[ev.PID] {
+				continue
+			}
 		}
 		rec := t.add()
 		*rec = pageRec{time: ev.Time, line: int32(ev.Line), pid: ev.PID, next: -1, chain: -1, cpu: int16(ev.CPU),
@@ -254,7 +264,7 @@ func (t *pageTrace) fill(rec *pageRec, ev *trace.Event, gfps map[string]uint16, 
 		}
 		return nil
 	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep, trace.KindVmscanWakeupKswapd, trace.KindVmscanDirectReclaimBegin,
-		trace.KindVmscanDirectReclaimEnd, trace.KindVmscanLRUShrinkInactive:
+		trace.KindVmscanDirectReclaimEnd, trace.KindVmscanLRUShrinkInactive, trace.KindCompactionSuitable, trace.KindCompactionWakeupKcompactd:
 		return t.fillReclaim(rec, ev, gfps)
 	case trace.KindAllocVmapArea:
 		rec.n = int32(min(ev.Vmap.Size>>12, 1<<20))

@@ -190,11 +190,19 @@ func (r *pageReplay) zoneBoosts() []uint64 {
 
 // reclaim follows who reclaims: kswapd, and tasks between two events of theirs.
 func (r *pageReplay) reclaim(rec *pageRec) {
-	r.kswapd = true
 	node := buddy.NodeID(rec.n)
+	if rec.kind == trace.KindCompactionSuitable || rec.kind == trace.KindCompactionWakeupKcompactd {
+		r.balancedBoost(rec, node)
+		return
+	}
+	r.kswapd = true
 	switch rec.kind {
-	case trace.KindVmscanKswapdWake, trace.KindVmscanKswapdSleep:
+	case trace.KindVmscanKswapdWake:
+		r.balancing[node] = kswapdRun{pid: rec.pid, order: rec.order}
+		r.finishBoosts(node)
+	case trace.KindVmscanKswapdSleep:
 		// Whatever it did before is over.
+		delete(r.balancing, node)
 		r.finishBoosts(node)
 	}
 	r.explainReclaim(rec, node)
@@ -224,6 +232,26 @@ func (r *pageReplay) reclaim(rec *pageRec) {
 		r.a.SetReclaimActive(node, isWake(rec))
 		r.a.SetPressureThresholds(node, isWake(rec))
 	}
+}
+
+// kswapdRun is what kswapd of a node was woken for.
+type kswapdRun struct {
+	pid   int32
+	order int8
+}
+
+// balancedBoost follows kswapd that has balanced a node for the boosts it found: it
+// has lowered them and wakes kcompactd, for an order that is not its own
+// (balance_pgdat). Of its own order it may ask while it still balances.
+func (r *pageReplay) balancedBoost(rec *pageRec, node buddy.NodeID) {
+	run, ok := r.balancing[node]
+	if !ok || run.pid != rec.pid || run.order == rec.order {
+		return
+	}
+	delete(r.balancing, node)
+	r.finishBoosts(node)
+	r.note(PageCall{Kind: CallShort, Time: rec.time, Request: buddy.Request{CPU: buddy.CPU(rec.cpu)}, Node: node, On: false})
+	r.a.SetReclaimActive(node, false)
 }
 
 // explainReclaim lets an event of reclaim tell what the counters hide.
@@ -269,8 +297,13 @@ func (r *pageReplay) noteReclaim(op *pageOp, rec *pageRec) {
 		return
 	}
 	drained := false
+	first, known := r.a.DrainsFirst(cpu, buddy.PFN(rec.pfn), order)
 	for _, at := range r.zone {
-		drained = drained || r.t.at(at).kind == trace.KindMMPagePCPUDrain
+		if ev := r.t.at(at); ev.kind == trace.KindMMPagePCPUDrain {
+			// Another drain may follow that has nothing to do with the free.
+			drained = !known || buddy.PFN(ev.pfn) == first
+			break
+		}
 	}
 	if drained != z.ReclaimActive() {
 		r.res.hint("kswapd balancing or not")

@@ -249,7 +249,7 @@ func (p *pageCapture) replayWith(ctx context.Context, o Options, d *decisions) (
 	res := &Result{Capture: p.name, Kernel: first(p.meta.Kernel, p.before.Kernel), Machine: p.meta.Machine, Model: "pages"}
 	b := opBuilder{t: p.trace}
 	r := &pageReplay{a: a, t: p.trace, ops: b.build(), res: res, ctx: ctx, opts: o, end: p.end,
-		tasks: map[int32]buddy.TaskFlags{}, boosts: make([]uint64, a.NumZones()), decisions: d}
+		tasks: map[int32]buddy.TaskFlags{}, boosts: make([]uint64, a.NumZones()), balancing: map[buddy.NodeID]kswapdRun{}, decisions: d}
 	if err := r.run(); err != nil {
 		return nil, err
 	}

@@ -269,6 +269,11 @@ func (t *pageTrace) fillReclaim(rec *pageRec, ev *trace.Event, gfps map[string]u
 		if err := t.setGFP(rec, x.GFPFlags, gfps); err != nil {
 			return fmt.Errorf("replay: line %d: %w", ev.Line, err)
 		}
+	case trace.KindVmscanKswapdWake:
+		rec.order = int8(min(max(x.Order, 0), buddy.MaxOrders))
+	case trace.KindCompactionSuitable, trace.KindCompactionWakeupKcompactd:
+		rec.n = ev.Compact.Node
+		rec.order = int8(min(max(ev.Compact.Order, 0), buddy.MaxOrders))
 	case trace.KindVmscanDirectReclaimEnd:
 		rec.n = int32(min(x.NrReclaimed, 1<<30))
 		return nil

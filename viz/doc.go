@@ -7,6 +7,7 @@
 //	Rows        many quantities over time, a row with its own scale for each
 //	Heat        a number for each row and moment, as colour (viridis)
 //	BlockMap    a zone's pageblocks: migrate type as hue, used share as strength
+//	Columns     quantities by category, side by side
 //	Bars        shares of a whole, with the exact numbers as text
 //	Intervals   a number by name with the interval that it lies in
 //	Gantt       which task ran when, and waited

@@ -11,8 +11,9 @@ import (
 // a dark or a white ground, and ending in a grey.
 var seriesColours = [...]string{"#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#8c8c8c"}
 
-// seriesDashes tell the series apart without colour.
-var seriesDashes = [...]string{"", "7 3", "2 2", "9 3 2 3", "5 2", "1 3", "12 3"}
+// seriesDashes tell the series apart without colour, and let one that lies
+// under others be seen between them. Round ends add a pixel to each side.
+var seriesDashes = [...]string{"", "6 6", "0.1 5", "9 5 0.1 5", "3 4", "0.1 8", "14 5"}
 
 // maxSeries is how many lines one graph shows.
 const maxSeries = len(seriesColours)

@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -58,6 +59,14 @@ func graphs() map[string]interface{ SVG() []byte } {
 	return map[string]interface{ SVG() []byte }{
 		"lines.svg": Lines{Frame: testFrame("Three lines"), XLabel: "time (s)", X: x, Y: Axis{Label: "pages", FromZero: true},
 			Series: []Series{{"first", []float64{10, 2000, 1500, 30, 7}}, {"with a gap", []float64{100, math.NaN(), 300, 200, 100}}, {"flat", []float64{5, 5, 5, 5, 5}}}},
+		"lines-same.svg": Lines{Frame: testFrame("Lines on top of each other"), XLabel: "time (s)", X: x, Y: Axis{Label: "pages", FromZero: true},
+			Series: []Series{{"under", []float64{0, 10, 20, 30, 40}}, {"between", []float64{0, 10, 20, 30, 40}}, {"over", []float64{0, 10, 20, 30, 20}}}},
+		"columns.svg": Columns{Frame: testFrame("Free blocks by order"), XLabel: "order", Names: []string{"0", "1", "2", "3"}, Y: Axis{Label: "free blocks"},
+			Series: []Series{{"before", []float64{12, 4, 0, 1}}, {"after", []float64{3, math.NaN(), 7}}}},
+		"columns-signed.svg": Columns{Frame: testFrame("Columns below zero"), XLabel: "strategy with a long name", Names: []string{"a name that is long", "another that is long", "short"},
+			Y: Axis{Label: "difference (%)"}, Series: []Series{{"seed 1", []float64{-30, 12, 0.5}}}},
+		"columns-many.svg": Columns{Frame: testFrame("Many columns"), XLabel: "CPU", Names: numbered(120), Y: Axis{Label: "load"},
+			Series: []Series{{"load", latencies(120)}}},
 		"rows.svg": Rows{Frame: testFrame("Rows"), XLabel: "time (s)", X: x, RowsLabel: "order (size)", ValueLabel: "blocks, min–max",
 			Rows: []Row{{"0 (4 KiB)", []float64{1, 2, 3, 4, 1234}, 0}, {"1 (8 KiB)", []float64{0, 0, 0, 0, 0}, 0.5}, {"10 (4 MiB)", []float64{7, 7, 7, 6, 7}, 1}}},
 		"heat.svg": Heat{Frame: testFrame("Heat"), XLabel: "time (s)", X: x, RowsLabel: "order", Low: "lack of memory", High: "fragmentation", None: "would succeed",
@@ -82,6 +91,23 @@ func graphs() map[string]interface{ SVG() []byte } {
 		"bars.svg": Bars{Frame: testFrame("Shares"), ValueLabel: "exact",
 			Bars: []Bar{{"all", 12345, 12345}, {"all but one", 12344, 12345}, {"half", 5, 10}, {"none of some", 0, 10}, {"none at all", 0, 0}}},
 	}
+}
+
+// numbered are names of n categories.
+func numbered(n int) []string {
+	out := make([]string, n)
+	for i := range out {
+		out[i] = fmt.Sprint("cpu", i)
+	}
+	return out
+}
+
+func latencies(n int) []float64 {
+	out := make([]float64, n)
+	for i, v := range latencyValues(n) {
+		out[i] = float64(v)
+	}
+	return out
 }
 
 // latencyValues are from 0 to about a second, in ns, most of them short.

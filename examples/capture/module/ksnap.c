@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * ksnap: writes down the page allocator's lists with all CPUs stopped, as the
- * ksnap text that kernsim replays. For Linux 6.1 to 6.5.
+ * ksnap text that kernsim replays. For Linux 6.1 to 6.17.
  *
  *   echo 1 > /sys/kernel/debug/ksnap/take     before the workload
  *   echo 2 > /sys/kernel/debug/ksnap/take     after it
@@ -24,11 +24,13 @@
 #include <linux/version.h>
 #include <linux/vmalloc.h>
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6, 0)
-#error "ksnap knows the page allocator of Linux 6.1 to 6.5"
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
+#error "ksnap knows the page allocator of Linux 6.1 to 6.17"
 #endif
 
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+#define NR_ORDERS NR_PAGE_ORDERS
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4, 0)
 #define NR_ORDERS (MAX_ORDER + 1)
 #else
 #define NR_ORDERS MAX_ORDER
@@ -120,7 +122,18 @@ static void say_pcp(struct snapshot *s, struct zone *zone, int cpu)
 	struct per_cpu_pages *pcp = per_cpu_ptr(zone->per_cpu_pageset, cpu);
 	int i;
 
-	say(s, "pcp cpu=%d count=%d high=%d batch=%d free_factor=%d\n", cpu, pcp->count, pcp->high, pcp->batch, pcp->free_factor);
+	say(s, "pcp cpu=%d count=%d high=%d", cpu, pcp->count, pcp->high);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	say(s, " high_min=%d high_max=%d batch=%d flags=%d alloc_factor=%d", pcp->high_min, pcp->high_max, pcp->batch, pcp->flags, pcp->alloc_factor);
+#ifdef CONFIG_NUMA
+	say(s, " expire=%d", pcp->expire);
+#else
+	say(s, " expire=0");
+#endif
+	say(s, " free_count=%d\n", pcp->free_count);
+#else
+	say(s, " batch=%d free_factor=%d\n", pcp->batch, pcp->free_factor);
+#endif
 	for (i = 0; i < NR_PCP_LISTS; i++) {
 		if (list_empty(&pcp->lists[i]))
 			continue;
@@ -139,7 +152,12 @@ static void say_zone(struct snapshot *s, struct zone *zone, int nid)
 	    zone->_watermark[WMARK_LOW], zone->_watermark[WMARK_HIGH], zone->_watermark[WMARK_PROMO], zone->watermark_boost);
 	for (i = 0; i < MAX_NR_ZONES; i++)
 		say(s, "%s%ld", i ? "," : "", zone->lowmem_reserve[i]);
-	say(s, " highatomic=%lu\n", zone->nr_reserved_highatomic);
+	say(s, " highatomic=%lu", zone->nr_reserved_highatomic);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	say(s, " high_min=%d high_max=%d batch=%d nr_free_pages=%lu", zone->pageset_high_min, zone->pageset_high_max, zone->pageset_batch,
+	    zone_page_state(zone, NR_FREE_PAGES));
+#endif
+	say(s, "\n");
 	for (order = 0; order < NR_ORDERS; order++) {
 		for (type = 0; type < MIGRATE_TYPES; type++) {
 			struct list_head *list = &zone->free_area[order].free_list[type];
