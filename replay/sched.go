@@ -23,7 +23,8 @@ func hasSched(c Capture) bool {
 	return c.Has("trace.txt") && c.Has("tunables/debug_sched.txt")
 }
 
-// Sched replays the scheduler.
+// Sched replays the scheduler. A trace whose lines contradict each other too much
+// gives a [ContradictionError].
 func Sched(ctx context.Context, c Capture, o Options) (*Result, error) {
 	meta, err := c.Meta()
 	if err != nil {
