@@ -224,6 +224,9 @@ func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay
 			r.present[e] = true
 		}
 	}
+	if t.seen[entry(sched.PointTaskTickDL)] > 0 && t.seen[entry(sched.PointUpdateCurrDL)] == 0 {
+		r.present[entry(sched.PointUpdateCurrDL)] = false // the compiler put it into its callers
+	}
 	h := sched.Hooks{Probe: r.onProbe, Trace: r.onTrace}
 	if !r.tracksLoad() {
 		h.Share = r.share
@@ -497,7 +500,7 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 	case evSwitch:
 		r.switched(i, l)
 	case evStatRuntime:
-		r.leftOver(l)
+		r.chargedAlone(i, l)
 	case evStatWait, evStatSleep, evStatBlocked, evStatIowait:
 		r.unseenStat(l)
 	case evProcessExit, evMigrateFair:
