@@ -13,6 +13,9 @@ func (s *Sim) domains() [3]int {
 // newIdle pulls a task to a CPU that has none (newidle_balance); it says
 // whether one came.
 func (s *Sim) newIdle(cpu CPU) bool {
+	if len(s.levels) > 0 {
+		return s.newlyIdle(cpu)
+	}
 	if len(s.cpus) == 1 {
 		return false
 	}
@@ -31,6 +34,11 @@ const balanceTicks = 4
 // balance pulls a task to a busy CPU that has less to do than another one
 // (load_balance), now and then.
 func (s *Sim) balance(cpu CPU) {
+	if len(s.levels) > 0 {
+		s.rebalance(cpu, cpuBusy)
+		s.kickIdle(cpu)
+		return
+	}
 	if len(s.cpus) == 1 || s.now-s.cpus[cpu].balanced < balanceTicks*s.tick {
 		return
 	}

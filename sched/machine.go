@@ -25,6 +25,7 @@ type Machine struct {
 	tun    Tunables
 	fair   fairPolicy
 	rqs    []runQueue
+	recent []recentTasks // by CPU, nil: not kept
 	tasks  []task
 	ents   []entity
 	nodes  []rbNode // of ents
@@ -82,6 +83,8 @@ type task struct {
 	dl         dlEntity
 	stats      taskStats
 	remote     bool // woken by another CPU that has not queued it yet
+	// moreRecent and lessRecent are its neighbours in recentTasks.
+	moreRecent, lessRecent TaskID
 }
 
 // onRQ is task_struct.on_rq.

@@ -240,6 +240,16 @@ func (s *Sim) setAffinity(cpu CPU, id TaskID, mask CPUMask) bool {
 	if mask.Has(cpu) {
 		return false
 	}
+	if !s.leave(cpu, id) {
+		return false
+	}
+	s.move(id, s.selectFork(id), StateRunning)
+	s.enqueueMoved(id)
+	return true
+}
+
+// leave takes the running task off its CPU, which is idle then.
+func (s *Sim) leave(cpu CPU, id TaskID) bool {
 	s.clock(cpu)
 	if _, err := s.k.Dequeue(id, DequeueNoClock); err != nil {
 		s.fail(err)
@@ -250,8 +260,6 @@ func (s *Sim) setAffinity(cpu CPU, id TaskID, mask CPUMask) bool {
 	s.cpus[cpu].gen++
 	s.cpus[cpu].idleAt = s.now
 	s.emitSwitch(cpu, id, s.k.Idle(cpu), false)
-	s.move(id, s.selectFork(id), StateRunning)
-	s.enqueueMoved(id)
 	return true
 }
 
@@ -260,6 +268,7 @@ func (s *Sim) enqueueMoved(id TaskID) {
 	cpu := s.m.tasks[id].cpu
 	s.clock(cpu)
 	s.fail(s.k.Enqueue(id, EnqueueNoClock|EnqueueMigrated))
+	s.overload = s.overload || s.m.rqs[cpu].nrRunning > 1
 	s.fail(s.k.CheckPreempt(id, 0))
 	s.tasks[id].stats.waitFrom = s.now
 }
