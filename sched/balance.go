@@ -1,7 +1,9 @@
 package sched
 
-// Load balancing: an idle CPU takes a task from the CPU of its domain that has
-// the most waiting; a busy one does so at intervals, from nearest to farthest.
+// Load balancing without load tracking, by numbers of tasks: an idle CPU takes a
+// task from the CPU of its domain that has the most waiting; a busy one does so at
+// intervals, from nearest to farthest. With it the kernel's rules apply
+// (loadbalance.go).
 // Real-time tasks that cannot run where they are go to a CPU that lets them.
 
 // domains are the sizes of the units within which load is balanced.

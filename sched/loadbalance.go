@@ -97,12 +97,15 @@ func (s *Sim) balanceInterval(st *domainState, idle cpuIdleness) uint64 {
 // kickIdle lets CPUs that do not tick, as they are idle, balance, if a busy one
 // has too much (nohz_balancer_kick, _nohz_idle_balance).
 func (s *Sim) kickIdle(cpu CPU) {
-	if s.idleCPUs() == 0 || s.tickOf() < s.nextIdle || !s.wantsIdle(cpu) {
+	if s.tickOf() < s.nextIdle || !s.wantsIdle(cpu) {
 		return
 	}
 	first := CPU(0)
-	for !s.isIdle(first) {
-		first++
+	for ; !s.isIdle(first); first++ {
+		if int(first) == len(s.cpus)-1 {
+			s.nextIdle = s.tickOf() + 1 // none, so nobody needs to look again in this tick
+			return
+		}
 	}
 	next := s.tickOf() + 60*uint64(s.m.cfg.HZ)
 	for i := 1; i <= len(s.cpus); i++ { // itself last
@@ -114,16 +117,6 @@ func (s *Sim) kickIdle(cpu CPU) {
 		next = min(next, s.cpus[c].nextBalance)
 	}
 	s.nextIdle = next
-}
-
-func (s *Sim) idleCPUs() int {
-	n := 0
-	for c := range s.cpus {
-		if s.isIdle(CPU(c)) {
-			n++
-		}
-	}
-	return n
 }
 
 // wantsIdle says that a busy CPU would rather have idle ones balance.

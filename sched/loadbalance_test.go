@@ -166,3 +166,39 @@ func TestBalanceProperties(t *testing.T) {
 		}
 	})
 }
+
+// The domains of four CPUs with one cache are those that a captured kernel shows
+// (sched-cfs-smp-4cpu, tunables/domains.txt).
+func TestDomainsAsCaptured(t *testing.T) {
+	s, _ := balanceSim(t, sched.Linux6_1, 4, sched.Topology{})
+	assert.Equal(t, []sched.DomainInfo{{Level: sched.LevelMC, CPUs: 4, GroupCPUs: 1, MinInterval: 4, MaxInterval: 8, BusyFactor: 16, ImbalancePct: 117, CacheNiceTries: 1,
+		Flags: []string{"SD_BALANCE_NEWIDLE", "SD_BALANCE_EXEC", "SD_BALANCE_FORK", "SD_WAKE_AFFINE", "SD_SHARE_PKG_RESOURCES", "SD_PREFER_SIBLING"}}}, s.Domains(3))
+	assert.Equal(t, "MC", sched.LevelMC.String())
+	assert.Nil(t, s.Domains(4))
+	big, _ := balanceSim(t, sched.Linux6_1, 16, sched.Topology{SMT: 2, LLC: 4, Node: 8})
+	var levels []string
+	for _, d := range big.Domains(5) {
+		levels = append(levels, fmt.Sprint(d.Level, " ", d.First, " ", d.CPUs, " ", d.GroupCPUs))
+	}
+	assert.Equal(t, []string{"SMT 4 2 1", "MC 4 4 2", "DIE 0 8 4", "NUMA 0 16 8"}, levels)
+}
+
+// Two tasks that may not run on the CPU beside theirs: within their cache nothing
+// can be done, so that the other cache's idle CPU has to come for one.
+func TestAffinityBelowIsToldAbove(t *testing.T) {
+	s, err := sched.NewSim(sched.SimConfig{Config: sched.Config{CPUs: 4, Profile: sched.Linux6_1, LoadTracking: true}, Topology: sched.Topology{LLC: 2},
+		Preempt: sched.PreemptFull, Masks: []sched.CPUMask{sched.MaskOf(1, 2, 3)}})
+	require.NoError(t, err)
+	var ids []sched.TaskID
+	for _, spec := range []sched.TaskSpec{
+		{Comm: "a", CPUs: sched.MaskOf(1), Program: sched.Program{sched.Compute(5_000_000), {Op: sched.OpAffinity}, sched.Compute(1 << 40)}},
+		{Comm: "b", CPUs: sched.MaskOf(1), Program: sched.Program{sched.Compute(5_000_000), {Op: sched.OpAffinity}, sched.Compute(1 << 40)}},
+		{Comm: "c", CPUs: sched.MaskOf(2), Program: sched.Loop(sched.Compute(10_000_000))},
+	} {
+		id, err := s.Spawn(spec)
+		require.NoError(t, err)
+		ids = append(ids, id)
+	}
+	runMS(t, s, 1000)
+	assert.Equal(t, []int{0, 1, 1, 1}, where(s, ids, 4))
+}

@@ -7,7 +7,8 @@ type Config struct {
 	Tunables *Tunables // tunables as they are; nil: the profile's, scaled by CPUs
 	HZ       int       // timer ticks a second; 0: 250
 	// LoadTracking turns PELT on. Without it a group's entity always has its
-	// group's full weight, as on one CPU.
+	// group's full weight, as on one CPU, and a Sim of several CPUs balances by
+	// numbers of tasks instead of loads, which is quicker and less exact.
 	LoadTracking bool
 	// LazyPreemption is PREEMPT_RT of 6.1 (and PREEMPT_LAZY later): a fair
 	// task's preemption by a fair one waits for the next tick or return to
