@@ -42,7 +42,7 @@ func (s *Sim) Domains(cpu CPU) []DomainInfo {
 			info.Flags = append(info.Flags, "SD_PREFER_SIBLING")
 		}
 		if d.level == LevelNUMA {
-			info.Flags = append(info.Flags, "SD_NUMA")
+			info.Flags = append(info.Flags, "SD_OVERLAP", "SD_NUMA")
 		}
 		out = append(out, info)
 	}

@@ -181,6 +181,9 @@ func TestDomainsAsCaptured(t *testing.T) {
 		levels = append(levels, fmt.Sprint(d.Level, " ", d.First, " ", d.CPUs, " ", d.GroupCPUs))
 	}
 	assert.Equal(t, []string{"SMT 4 2 1", "MC 4 4 2", "DIE 0 8 4", "NUMA 0 16 8"}, levels)
+	assert.Equal(t, []string{"SD_BALANCE_NEWIDLE", "SD_BALANCE_EXEC", "SD_BALANCE_FORK", "SD_WAKE_AFFINE", "SD_SERIALIZE", "SD_OVERLAP", "SD_NUMA"}, big.Domains(5)[3].Flags)
+	assert.Equal(t, []string{"SD_BALANCE_NEWIDLE", "SD_BALANCE_EXEC", "SD_BALANCE_FORK", "SD_WAKE_AFFINE", "SD_SHARE_CPUCAPACITY", "SD_SHARE_PKG_RESOURCES", "SD_PREFER_SIBLING"},
+		big.Domains(5)[0].Flags)
 }
 
 // Two tasks that may not run on the CPU beside theirs: within their cache nothing
