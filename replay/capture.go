@@ -46,6 +46,8 @@ type Meta struct {
 	Workload    string
 	CPUs        int
 	Memory      string
+	// CommandLine is the kernel's.
+	CommandLine string
 }
 
 // Meta reads meta.json. A capture without one has an empty Meta.
@@ -67,6 +69,7 @@ func (c Capture) Meta() (Meta, error) {
 		CPUsOnline    int    `json:"cpus_online"`
 		Memory        string `json:"memory"`
 		RAM           string `json:"ram"`
+		CommandLine   string `json:"cmdline"`
 	}
 	if err := json.Unmarshal(text, &raw); err != nil {
 		return Meta{}, fmt.Errorf("replay: %s/meta.json: %w", c.Name, err)
@@ -74,6 +77,7 @@ func (c Capture) Meta() (Meta, error) {
 	return Meta{
 		Kernel: first(raw.Kernel, raw.KernelRelease), Machine: raw.Machine, Description: raw.Description,
 		Workload: raw.Workload, CPUs: max(raw.CPUs, raw.CPUsOnline), Memory: first(raw.Memory, raw.RAM),
+		CommandLine: raw.CommandLine,
 	}, nil
 }
 

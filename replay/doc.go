@@ -36,6 +36,17 @@
 //     __GFP_THISNODE, or as the CPU's own had plenty.
 //   - "kswapd balancing or not": by whether a drain comes at the short limit.
 //
+// # Scheduler
+//
+// A trace that shows the entry of the scheduler's functions is followed line by
+// line: what happened to the scheduler is fed to the model, which then enters its
+// own functions; each must be the trace's next line, with the same values. The
+// lines that show a task, queue or group first set the model's state. Which of
+// several CPUs' queues are one group's is found from the tasks that go between
+// them, and from the listings of the cgroups' tasks, which also tell limits,
+// weights and cpu.idle. The end of a trace may cut an operation off; lines that
+// contradict each other too much end a replay with a [ContradictionError].
+//
 // # Notes
 //
 // [Result.Notes] count what explains differences: on the captured real machine

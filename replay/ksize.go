@@ -109,8 +109,9 @@ type sizeJudge struct {
 // requests fit.
 const sizeMachinePages = 1 << 18
 
-func newSizeJudge(debug bool, profile slab.Profile, cpus int) (*sizeJudge, error) {
-	j := &sizeJudge{config: slab.NewConfig(profile, slab.X86_64, cpus), total: sizeMachinePages, debug: debug}
+func newSizeJudge(debug bool, profile slab.Profile, arch slab.Arch, cpus int, cmdline string) (*sizeJudge, error) {
+	j := &sizeJudge{config: slab.NewConfig(profile, arch, cpus), total: sizeMachinePages, debug: debug}
+	j.config.SetBootOptions(cmdline)
 	if debug {
 		j.config.Debug = slab.ParseDebugOption("FZPU", true, 0)
 	}
@@ -123,20 +124,72 @@ func newSizeJudge(debug bool, profile slab.Profile, cpus int) (*sizeJudge, error
 	return j, err
 }
 
+// sizeJudge makes the machine that meta.json tells of: its CPUs, on which slabs'
+// orders hang, and its boot options. If it does not tell the CPUs, the table of
+// kmalloc caches does.
+func (c Capture) sizeJudge(debug bool, res *Result) (*sizeJudge, error) {
+	meta, err := c.Meta()
+	if err != nil {
+		return nil, err
+	}
+	profile := slab.Linux6_1
+	if meta.Kernel != "" {
+		if profile, err = slab.ProfileForRelease(meta.Kernel); err != nil {
+			return nil, err
+		}
+	}
+	build := func(cpus int) (*sizeJudge, error) {
+		return newSizeJudge(debug, profile, slabArch(meta.Kernel), cpus, meta.CommandLine)
+	}
+	if meta.CPUs > 0 {
+		return build(meta.CPUs)
+	}
+	for cpus := 2; cpus <= maxGuessedCPUs && !c.kcachesFit(debug, cpus/2, build); cpus *= 2 {
+		if c.kcachesFit(debug, cpus, build) {
+			res.hint("number of CPUs read from the kmalloc caches' orders")
+			return build(cpus)
+		}
+	}
+	return build(1)
+}
+
+// maxGuessedCPUs bounds the CPUs that are guessed. Orders hang on the number of
+// its bits only.
+const maxGuessedCPUs = 1 << 10
+
+// kcachesFit says whether a machine with so many CPUs has a folder's kmalloc
+// caches; true if there is no table of them.
+func (c Capture) kcachesFit(debug bool, cpus int, build func(int) (*sizeJudge, error)) bool {
+	name := "kcaches.tsv"
+	if debug {
+		name = "kcaches-debug.tsv"
+	}
+	j, err := build(cpus)
+	if err != nil || !c.Has(name) {
+		return true
+	}
+	var res Result
+	return c.judgeTable(name, j, &res) != nil || res.Exact == res.Requests
+}
+
 // maxSizeRows bounds the rows of a table.
 const maxSizeRows = 1 << 20
 
 func sizeTable(c Capture, name string, res *Result) error {
+	j, err := c.sizeJudge(strings.Contains(name, "-debug"), res)
+	if err != nil {
+		return err
+	}
+	return c.judgeTable(name, j, res)
+}
+
+// judgeTable judges the rows of a table.
+func (c Capture) judgeTable(name string, j *sizeJudge, res *Result) error {
 	r, err := c.plain(name)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	debug := strings.Contains(name, "-debug")
-	j, err := newSizeJudge(debug, slab.Linux6_1, 1)
-	if err != nil {
-		return err
-	}
 	s := bufio.NewScanner(r)
 	s.Buffer(make([]byte, 4096), 64<<10)
 	kind := -1
@@ -394,7 +447,7 @@ func wasteTable(c Capture, name string, res *Result) error {
 		return err
 	}
 	defer r.Close()
-	j, err := newSizeJudge(false, slab.Linux5_4, 4)
+	j, err := newSizeJudge(false, slab.Linux5_4, slab.X86_64, 4, "")
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,26 @@ func TestSizeTables(t *testing.T) {
 	require.True(t, rows[0].ExactAll(), rows[0].FirstDifference)
 }
 
+// TestSizeTablesOfOtherMachines: CPUs and boot options decide slabs' orders.
+func TestSizeTablesOfOtherMachines(t *testing.T) {
+	whole := folder(t, "ksize-16cpu")
+	run := func(meta string) *replay.Result {
+		rows, err := replay.Run(context.Background(), changed(t, whole, map[string]string{"meta.json": meta}), replay.Options{})
+		require.NoError(t, err)
+		return &rows[0]
+	}
+	told := run(`{"kernel": "6.1.0-56-amd64", "cpus": 16}`)
+	require.True(t, told.ExactAll(), told.FirstDifference)
+	require.Equal(t, 1536, told.Requests)
+	require.Zero(t, told.Hints)
+	require.True(t, run(`{"cpus": 31}`).ExactAll(), "as many bits")
+	require.False(t, run(`{"cpus": 8}`).ExactAll())
+	require.False(t, run(`{"cpus": 16, "cmdline": "slub_max_order=1"}`).ExactAll())
+	guessed := run(`{}`)
+	require.True(t, guessed.ExactAll(), guessed.FirstDifference)
+	require.Equal(t, 3, guessed.Hints, "in each table")
+}
+
 // TestSizeTablesNotice changes one cell of each table: the replay shows it.
 func TestSizeTablesNotice(t *testing.T) {
 	whole := folder(t, "ksize")

@@ -293,6 +293,8 @@ func (r *objectReplay) knownCache(task *objectRec) *slab.Cache {
 		return r.a.KmallocCache(task.req, r.trace.gfps[task.gfp])
 	case task.cache >= 0:
 		return r.caches[task.cache]
+	case task.cache == lostCache:
+		return nil
 	}
 	if c := r.open(task); c.cache >= 0 {
 		return r.caches[c.cache]

@@ -84,6 +84,8 @@ func loadObjectCapture(c Capture) (*objectCapture, error) {
 	if p.config, flags, err = slabConfig(p.before); err != nil {
 		return nil, err
 	}
+	// Only what caches are made like counts: those of the snapshots have it already.
+	p.config.SetBootOptions(p.meta.CommandLine)
 	if p.state, err = slabState(p.before, &p.config, flags); err != nil {
 		return nil, err
 	}
@@ -179,6 +181,7 @@ func (p *objectCapture) replay(ctx context.Context, o Options) (*Result, error) 
 	if err := r.run(); err != nil {
 		return nil, err
 	}
+	r.compareAhead()
 	r.compareEnd()
 	if err := r.a.Check(); err != nil {
 		r.res.differ(0, "at the end: "+err.Error())
@@ -222,6 +225,9 @@ type objectReplay struct {
 	early1 []int32
 	// begun is a bulk request of which a part was run.
 	begun begunBulk
+	// ahead are the pages that the kernel freed for a request which is printed
+	// later.
+	ahead []buddy.PFN
 	// nexts and nextObjects are work space.
 	seen *objectSightings
 	// untraced are the caches whose frees the trace does not have.
@@ -244,7 +250,7 @@ type objectCtx struct {
 }
 
 // maxOpenPages bounds objectCtx.pages; a slab's page is among the newest.
-const maxOpenPages = 8
+const maxOpenPages = 64
 
 func (r *objectReplay) open(rec *objectRec) *objectCtx {
 	pid := rec.pid
@@ -332,7 +338,7 @@ func (r *objectReplay) do(rec *objectRec) {
 	case objPageFree:
 		r.pageFreed(rec)
 	case objAlloc:
-		if rec.cache < 0 {
+		if rec.cache == -1 {
 			rec.cache = c.cache
 		}
 		c.cache = -1
@@ -359,8 +365,11 @@ func (r *objectReplay) cacheOf(rec *objectRec) *slab.Cache {
 		l := r.caches[i].Layout()
 		return uint64(l.Size) == rec.alloc && uint64(l.ObjectSize) == rec.req
 	}
-	if rec.cache >= 0 {
+	switch {
+	case rec.cache >= 0:
 		return r.caches[rec.cache]
+	case rec.cache == lostCache:
+		return nil
 	}
 	if i := r.bySite[rec.site]; i >= 0 && fits(i) {
 		return r.caches[i]
@@ -645,77 +654,4 @@ func (r *objectReplay) Start(c *slab.Cache, addr uint64, n uint32) uint32 {
 	r.res.hint("start of a new slab's order")
 	obj := uint16((first - addr - uint64(l.RedLeftPad)) / uint64(l.Size))
 	return uint32(max(slices.Index(c.Order(), obj), 0))
-}
-
-// tracedPages is the page source of a replay: a slab gets the pages that the
-// kernel's slab got.
-type tracedPages struct{ r *objectReplay }
-
-// errNoTracedPage: the model makes a new slab where the kernel did not.
-var errNoTracedPage = errors.New("the kernel took no pages here")
-
-// AllocPages implements slab.PageSource with the newest page of the context that
-// is of the order and was asked for with the same flags.
-func (p *tracedPages) AllocPages(gfp buddy.GFP, order buddy.Order, _ buddy.NodeID, _ buddy.CPU) (buddy.PFN, error) {
-	r := p.r
-	c := r.open(&r.trace.recs[r.at])
-	for k := len(c.pages) - 1; k >= 0; k-- {
-		rec := &r.trace.recs[c.pages[k]]
-		if rec.order != int8(order) || r.trace.gfps[rec.gfp] != gfp {
-			continue
-		}
-		r.res.Events++
-		r.res.EventsExact++
-		c.pages = slices.Delete(c.pages, k, k+1)
-		if rec.ptr == 0 {
-			return 0, errNoTracedPage
-		}
-		return buddy.PFN(rec.ptr), nil
-	}
-	return 0, errNoTracedPage
-}
-
-// freeSearch is how many events on the CPU may lie between an object's free and
-// the free of its slab's pages.
-const freeSearch = 64
-
-// FreePages implements slab.PageSource: the kernel must give the same pages back
-// with one of the next events.
-func (p *tracedPages) FreePages(pfn buddy.PFN, order buddy.Order, _ buddy.CPU) error {
-	r := p.r
-	r.res.Events++
-	k := int32(r.at)
-	for n := 0; n < freeSearch && k >= 0; n, k = n+1, r.links.onCPU[k] {
-		if n := &r.trace.recs[k]; n.kind == objPageFree && n.ptr == uint64(pfn) && n.order == int8(order) {
-			r.res.EventsExact++
-			return nil
-		}
-	}
-	r.res.differ(r.trace.recs[r.at].line, fmt.Sprintf("slab at page frame %d: the model gives its pages back, the kernel does not", pfn))
-	return nil
-}
-
-// PageNode implements slab.PageSource.
-func (p *tracedPages) PageNode(pfn buddy.PFN) buddy.NodeID {
-	for i := range p.r.before.Zones {
-		if z := &p.r.before.Zones[i]; uint64(pfn) >= z.StartPFN && uint64(pfn) < z.StartPFN+z.Spanned {
-			return buddy.NodeID(z.Node)
-		}
-	}
-	return 0
-}
-
-// pageFreed compares a page that the kernel freed: the model's slab of it, if it
-// was one, must be gone by now.
-func (r *objectReplay) pageFreed(rec *objectRec) {
-	addr := r.config.PageOffset + rec.ptr<<r.config.PageShift
-	if c := r.a.CacheOf(addr); c != nil && int(r.numbers[c]) >= len(r.caches)-r.temporaries && c.InUse() == 0 {
-		r.res.hint("destruction of a cache")
-		_ = c.Destroy(buddy.CPU(rec.cpu))
-	}
-	if c := r.a.CacheOf(addr); c != nil && !r.isUntraced(c) {
-		r.res.Events++
-		r.res.differ(rec.line, fmt.Sprintf("cache %s: the kernel gave the slab at page frame %d back, the model keeps it", c.Name(), rec.ptr))
-	}
-	r.a.ForgetSlab(addr)
 }

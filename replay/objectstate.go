@@ -30,11 +30,7 @@ func slabConfig(s *trace.Snapshot) (slab.Config, *slab.FlagTable, error) {
 			nodes = max(nodes, n.Node+1)
 		}
 	}
-	arch := slab.X86_64
-	if strings.Contains(s.Kernel, "arm64") {
-		arch = slab.ARM64
-	}
-	c := slab.NewConfig(p, arch, cpus)
+	c := slab.NewConfig(p, slabArch(s.Kernel), cpus)
 	c.PageShift, c.PageOffset, c.Nodes = s.PageShift, s.PageOffset, nodes
 	if c.PageOffset == 0 {
 		c.PageOffset = directMap
@@ -46,6 +42,14 @@ func slabConfig(s *trace.Snapshot) (slab.Config, *slab.FlagTable, error) {
 	}
 	table, err := flagTable(s)
 	return c, table, err
+}
+
+// slabArch is the architecture that a kernel's release names.
+func slabArch(release string) slab.Arch {
+	if strings.Contains(release, "arm64") {
+		return slab.ARM64
+	}
+	return slab.X86_64
 }
 
 // directMap is where the objects' addresses of snapshots without page_offset

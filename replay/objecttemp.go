@@ -18,7 +18,7 @@ func (p *objectCapture) addTemporary() {
 	for k, name := range p.trace.names {
 		cs, ok := p.temporary(name, allocs[k])
 		if !ok {
-			p.forgetTemporary(first + int32(k))
+			p.forgetTemporary(first+int32(k), allocs[k])
 			// Keeps the numbers of the others.
 			cs = slab.CacheState{Params: slab.Params{Name: name, Size: 8}}
 			cs.Layout, _ = p.config.Layout(cs.Params)
@@ -65,13 +65,8 @@ func (p *objectCapture) temporary(name string, allocs []int32) (slab.CacheState,
 		return slab.CacheState{}, false
 	}
 	rec := &p.trace.recs[allocs[0]]
-	params := slab.Params{Name: name, Size: uint32(min(rec.req, 1<<30))}
-	l, err := p.config.Layout(params)
-	if err == nil && uint64(l.Size) != rec.alloc {
-		params.Flags = slab.HWCacheAlign
-		l, err = p.config.Layout(params)
-	}
-	if err != nil || uint64(l.Size) != rec.alloc {
+	params, l, ok := p.guessParams(name, rec)
+	if !ok {
 		return slab.CacheState{}, false
 	}
 	cs := slab.CacheState{Params: params, Layout: l, RefCount: 1}
@@ -80,6 +75,21 @@ func (p *objectCapture) temporary(name string, allocs []int32) (slab.CacheState,
 		return cs, cs.Order != nil
 	}
 	return cs, true
+}
+
+// guessParams finds what the cache was asked for: how much larger than asked its
+// objects are shows it.
+func (p *objectCapture) guessParams(name string, rec *objectRec) (slab.Params, slab.Layout, bool) {
+	params := slab.Params{Name: name, Size: uint32(min(rec.req, 1<<30))}
+	for _, ctor := range []func(uint64, []byte){nil, func(uint64, []byte) {}} {
+		for _, flags := range []slab.Flags{0, slab.HWCacheAlign} {
+			params.Ctor, params.Flags = ctor, flags
+			if l, err := p.config.Layout(params); err == nil && uint64(l.Size) == rec.alloc {
+				return params, l, true
+			}
+		}
+	}
+	return params, slab.Layout{}, false
 }
 
 // hasRandomOrders says whether the kernel shuffles slabs' free lists.
@@ -104,7 +114,11 @@ func (p *objectCapture) learnOrder(l *slab.Layout, allocs []int32) []uint16 {
 		}
 		given[ptr] = true
 		off := (ptr - p.config.PageOffset) % size
-		orders[ptr-off] = append(orders[ptr-off], uint16(off/uint64(l.Size)))
+		obj := uint16(off / uint64(l.Size))
+		if uint32(obj) >= l.Objects || slices.Contains(orders[ptr-off], obj) {
+			return nil // the layout is not what it seemed
+		}
+		orders[ptr-off] = append(orders[ptr-off], obj)
 		if uint32(len(orders[ptr-off])) == l.Objects {
 			return orders[ptr-off]
 		}
@@ -114,10 +128,17 @@ func (p *objectCapture) learnOrder(l *slab.Layout, allocs []int32) []uint16 {
 
 // forgetTemporary makes the events of a cache about which too little is known
 // ones of an unknown cache.
-func (p *objectCapture) forgetTemporary(number int32) {
+func (p *objectCapture) forgetTemporary(number int32, allocs []int32) {
 	for i := range p.trace.recs {
 		if p.trace.recs[i].cache == number {
 			p.trace.recs[i].cache = -1
 		}
 	}
+	for _, i := range allocs {
+		p.trace.recs[i].cache = lostCache
+	}
 }
+
+// lostCache is the cache of requests to one that is in no snapshot. Another may
+// have its address by the second.
+const lostCache = -2

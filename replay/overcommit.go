@@ -1,10 +1,13 @@
 package replay
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/kernsim/kernsim/mm/overcommit"
 )
@@ -28,28 +31,56 @@ func Overcommit(ctx context.Context, c Capture, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return res, eachFile(ctx, c, o, overcommitTables(c), func(f source) error { return overcommitTable(f, res) })
+	return res, eachFile(ctx, c, o, overcommitTables(c), func(f source) error { return overcommitTable(c, f, res) })
 }
 
-func overcommitTable(f source, res *Result) error {
+func overcommitTable(c Capture, f source, res *Result) error {
 	rows, err := overcommit.ReadTable(f.full, io.LimitReader(f, maxOOMLog))
 	if err != nil {
 		return err
 	}
+	cpus := zoneinfoCPUs(c, strings.TrimSuffix(f.name, ".tsv")+".zoneinfo")
+	var machine overcommit.Sequence
 	for i := range rows {
 		row := &rows[i]
+		row.Config.CPUs = max(row.Config.CPUs, cpus)
 		if row.Want == nil {
 			res.count("rows without an answer, not compared")
 			continue
 		}
-		got, err := row.Answer()
+		got, hint, err := machine.Answer(row)
 		if err != nil {
 			return fmt.Errorf("replay: %s:%d: %w", f.full, row.Line, err)
+		}
+		if hint {
+			res.hint("pages that CPUs counted for themselves")
 		}
 		compareAnswer(res, f.name, row, got)
 	}
 	return nil
 }
+
+// zoneinfoCPUs counts the CPUs of a machine of which a folder may have
+// /proc/zoneinfo; 1 without it.
+func zoneinfoCPUs(c Capture, file string) int {
+	r, err := c.plain(file)
+	if err != nil {
+		return 1
+	}
+	defer r.Close()
+	cpus := 1
+	for s := bufio.NewScanner(r); s.Scan(); {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(s.Text()), "cpu: "); ok {
+			if n, err := strconv.Atoi(n); err == nil && n < maxZoneinfoCPUs {
+				cpus = max(cpus, n+1)
+			}
+		}
+	}
+	return cpus
+}
+
+// maxZoneinfoCPUs bounds the CPUs of a machine.
+const maxZoneinfoCPUs = 1 << 13
 
 func compareAnswer(res *Result, file string, row *overcommit.Row, got overcommit.Answer) {
 	want := row.Want

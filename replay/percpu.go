@@ -51,7 +51,7 @@ func PerCPU(ctx context.Context, c Capture, o Options) (*Result, error) {
 			res.hintN("an area taken before a free that is printed before it", t.Reordered)
 		}
 		if t.Worker > 0 {
-			res.hintN("whether the worker had taken a chunk's pages back", t.Worker)
+			res.hintN("which pages the worker had given memory, or taken it back from", t.Worker)
 		}
 		addCount(&res.Notes, "events about chunks that are older than the trace", t.Unknown)
 		if t.First != "" {

@@ -98,6 +98,27 @@ func TestRecordedRunReplaysExactly(t *testing.T) {
 	}
 }
 
+// TestNamedNodeIsFound: which node a request named is not traced; where the page is
+// of another node than the CPU's, though that has memory, it must have named it.
+func TestNamedNodeIsFound(t *testing.T) {
+	m := &buddy.Machine{Arch: buddy.X86_64, CPUs: 1, Memory: []buddy.MemRange{
+		{PhysRange: buddy.PhysRange{Start: 0x1000, End: 48 << 20}}, {PhysRange: buddy.PhysRange{Start: 48 << 20, End: 96 << 20}, Node: 1}}}
+	a, err := buddy.NewMachine(m, buddy.Linux6_1)
+	require.NoError(t, err)
+	rec := replay.NewRecorder(a, kernels["6.1"])
+	for i := range 60 {
+		rec.At(uint64(i)*1000, 0, "worker", 7)
+		_, err := a.Alloc(buddy.Request{Node: buddy.NodeID(i % 3 % 2), GFP: buddy.GFPKernel, Order: buddy.Order(i % 4)})
+		require.NoError(t, err)
+	}
+	c, err := rec.Finish("recorded")
+	require.NoError(t, err)
+	rows, err := replay.Run(context.Background(), c, replay.Options{})
+	require.NoError(t, err)
+	require.True(t, rows[0].ExactAll(), rows[0].FirstDifference)
+	require.Equal(t, []replay.HintCount{{Kind: "node", N: 20}}, rows[0].HintKinds)
+}
+
 // TestRunIsDeterministic: the same seed gives the same capture to the byte.
 func TestRunIsDeterministic(t *testing.T) {
 	record := func() replay.Capture {

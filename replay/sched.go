@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -22,7 +23,8 @@ func hasSched(c Capture) bool {
 	return c.Has("trace.txt") && c.Has("tunables/debug_sched.txt")
 }
 
-// Sched replays the scheduler.
+// Sched replays the scheduler. A trace whose lines contradict each other too much
+// gives a [ContradictionError].
 func Sched(ctx context.Context, c Capture, o Options) (*Result, error) {
 	meta, err := c.Meta()
 	if err != nil {
@@ -184,6 +186,7 @@ type schedReplay struct {
 	boosts      map[int32]int                // by pid: priority that a donor gives
 	changing    map[sched.TaskID]classChange // tasks that changed, of which their classes are not told yet
 	at          int32                        // next line of the CPU that is at work, -1 at its end
+	ended       bool                         // the search for the last line found the end of the trace
 	adopted     int
 	deferred    map[int32]int32 // several CPUs: by line, the operation that takes effect there
 	moved       sched.TaskID    // task that is changing its group
@@ -221,6 +224,9 @@ func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay
 			r.present[e] = true
 		}
 	}
+	if t.seen[entry(sched.PointTaskTickDL)] > 0 && t.seen[entry(sched.PointUpdateCurrDL)] == 0 {
+		r.present[entry(sched.PointUpdateCurrDL)] = false // the compiler put it into its callers
+	}
 	h := sched.Hooks{Probe: r.onProbe, Trace: r.onTrace}
 	if !r.tracksLoad() {
 		h.Share = r.share
@@ -232,8 +238,38 @@ func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay
 // progressEvery is how many lines lie between two reports.
 const progressEvery = 4096
 
-func (r *schedReplay) run(ctx context.Context, o *Options) error {
+// ContradictionError says that the lines of a scheduler trace contradict each
+// other so much that the model's state came apart: lines are missing or broken.
+type ContradictionError struct {
+	Line int    // of the trace, where it showed
+	What string // the model's own complaint
+}
+
+// Error names the line.
+func (e *ContradictionError) Error() string {
+	return fmt.Sprintf("trace line %d: the lines up to here contradict each other (%s)", e.Line, e.What)
+}
+
+// contradiction turns a model's run-time error into a [ContradictionError]. A
+// replay takes over what lines show and no check can cover every mixture of
+// states that broken ones make.
+func (r *schedReplay) contradiction(at *int, err *error) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	broken, ok := p.(runtime.Error)
+	if !ok {
+		panic(p)
+	}
+	*err = &ContradictionError{Line: int(r.t.lines[*at].line), What: broken.Error()}
+}
+
+func (r *schedReplay) run(ctx context.Context, o *Options) (err error) {
+	at := 0
+	defer r.contradiction(&at, &err)
 	for i := range r.t.lines {
+		at = i
 		if i%progressEvery == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
@@ -464,7 +500,7 @@ func (r *schedReplay) apply(i int32, l *schedLine) {
 	case evSwitch:
 		r.switched(i, l)
 	case evStatRuntime:
-		r.leftOver(l)
+		r.chargedAlone(i, l)
 	case evStatWait, evStatSleep, evStatBlocked, evStatIowait:
 		r.unseenStat(l)
 	case evProcessExit, evMigrateFair:

@@ -189,8 +189,12 @@ func (r *schedReplay) setIdle(g sched.GroupID, weight uint64) {
 // share is the weight of a group's entity on one of several CPUs, which only load
 // tracking tells: what the next line gives it, else what it has.
 func (r *schedReplay) share(q sched.QueueID, shares uint64) uint64 {
-	if r.at >= 0 {
-		l := &r.t.lines[r.at]
+	at := r.at
+	for at >= 0 && (r.t.lines[at].consumed || r.t.lines[at].event.passive()) {
+		at = r.t.next[at]
+	}
+	if at >= 0 {
+		l := &r.t.lines[at]
 		if id, ok := r.queueOf[r.t.val(l, keyMyq)]; ok && id == q && l.event == entry(sched.PointReweightEntity) {
 			return r.t.val(l, keyWeight)
 		}

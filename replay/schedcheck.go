@@ -33,7 +33,9 @@ const lookAhead = 12
 // model has reached; it is nil if there is none near.
 func (r *schedReplay) nextIs(e schedEvent, fits func(*schedLine) bool) *schedLine {
 	skipped := 0
-	for at := r.at; at >= 0 && skipped < lookAhead; at = r.t.next[at] {
+	r.ended = false
+	at := r.at
+	for ; at >= 0 && skipped < lookAhead; at = r.t.next[at] {
 		l := &r.t.lines[at]
 		switch {
 		case l.consumed || l.event.passive():
@@ -48,7 +50,17 @@ func (r *schedReplay) nextIs(e schedEvent, fits func(*schedLine) bool) *schedLin
 		}
 		skipped++
 	}
+	r.ended = at < 0 && skipped == 0
 	return nil
+}
+
+// afterEnd counts what the model does of an operation that the end of the trace
+// cuts off; it says whether that is so.
+func (r *schedReplay) afterEnd() bool {
+	if r.ended {
+		r.res.count("steps of the model after the end of the trace")
+	}
+	return r.ended
 }
 
 // leaveOut counts the lines up to at, that the model passed over.
@@ -92,7 +104,9 @@ func (r *schedReplay) onProbe(p *sched.Probe) {
 	}
 	l := r.nextIs(e, func(l *schedLine) bool { return r.fits(l, p) })
 	if l == nil {
-		r.absent(e, p)
+		if !r.afterEnd() {
+			r.absent(e, p)
+		}
 		return
 	}
 	r.setClock(l)
@@ -181,6 +195,9 @@ func (r *schedReplay) onTrace(ev *sched.TraceEvent) {
 	}
 	pid := r.m.Task(ev.Task).PID
 	l := r.nextIs(e, func(l *schedLine) bool { return r.t.pid(l, keyPid) == pid })
+	if l == nil && r.afterEnd() {
+		return
+	}
 	if l == nil {
 		r.res.Requests++
 		r.res.differ(0, fmt.Sprintf("the model passed %s of pid %d, the kernel did not", schedEventText[e], pid))

@@ -13,6 +13,7 @@ const maxDepth = 64
 type groupQueues struct {
 	sets   map[uint64][]uint64 // by address: its group's queues
 	where  map[int32]uint64    // by pid: the queue in which a task was seen last
+	runs   map[int32]int32     // by CPU: the task that runs
 	parent map[uint64]uint64   // by a group queue's address: the queue that its entity is in
 	links  []queueLink
 }
@@ -21,7 +22,7 @@ type groupQueues struct {
 type queueLink struct{ a, b uint64 }
 
 func newGroupQueues() groupQueues {
-	return groupQueues{sets: map[uint64][]uint64{}, where: map[int32]uint64{}, parent: map[uint64]uint64{}}
+	return groupQueues{sets: map[uint64][]uint64{}, where: map[int32]uint64{}, runs: map[int32]int32{}, parent: map[uint64]uint64{}}
 }
 
 // seen notes that a line shows an entity in a queue.
@@ -34,6 +35,13 @@ func (s *schedScan) seen(addr uint64, pid int32, myq uint64) {
 		s.same.links = append(s.same.links, queueLink{last, addr})
 	}
 	s.same.where[pid] = addr
+}
+
+// born notes that a task is forked: in the group of the one that runs.
+func (s *schedScan) born(cpu, pid int32) {
+	if addr, ok := s.same.where[s.same.runs[cpu]]; ok {
+		s.same.where[pid] = addr
+	}
 }
 
 // unite notes that two queues are one group's, and so are those above them. Two

@@ -129,3 +129,36 @@ func (r *schedReplay) setDeadline(id sched.TaskID, runtime, deadline, period uin
 	}
 	r.k.SetDeadline(id, runtime, deadline, period, reclaim)
 }
+
+// chargedAlone is a charge of a running task that only its tracepoint shows: a
+// stopper thread's that nobody follows, or a deadline task's where its charge is
+// no function of its own.
+func (r *schedReplay) chargedAlone(i int32, l *schedLine) {
+	cpu := sched.CPU(l.cpu)
+	id, ok := r.taskOf[r.t.pid(l, keyPid)]
+	if !ok || r.k.Running(cpu) != id {
+		r.leftOver(l)
+		return
+	}
+	class := r.m.Task(id).Class
+	switch next := r.t.next[i]; {
+	case class == sched.ClassStop:
+		r.step(l, r.k.PutPrev(cpu))
+		return
+	case class != sched.ClassDeadline || r.present[entry(sched.PointUpdateCurrDL)]:
+		r.leftOver(l)
+		return
+	default:
+		clk := r.m.Entity(r.m.EntityOf(id)).ExecStart + r.t.val(l, keyRuntime)
+		r.k.SetClock(cpu, clk, clk)
+		switch {
+		case next >= 0 && r.t.lines[next].event == entry(sched.PointStartDLTimer) && r.t.val(&r.t.lines[next], keyDlflags)&dlYielded != 0:
+			r.step(l, r.k.Yield(cpu))
+		case r.picksNext(next):
+			r.step(l, r.k.PutPrev(cpu))
+		default:
+			r.k.UpdateCurrClass(cpu)
+			r.hint("time of a running task read from outside")
+		}
+	}
+}

@@ -87,7 +87,10 @@ func scanSched(t *schedTrace) *schedScan {
 			if t.val(l, keyFlags)&(sched.DequeueSleep|sched.DequeueDelayed) == sched.DequeueSleep {
 				sleeping[t.pid(l, keyPid)] = int32(i)
 			}
+		case entry(sched.PointTaskForkFair):
+			s.born(l.cpu, t.pid(l, keyPid))
 		case evSwitch:
+			s.same.runs[l.cpu] = t.pid(l, keyNext)
 			pid := t.pid(l, keyPrevPid)
 			if at, ok := sleeping[pid]; ok {
 				s.state[at] = l.state

@@ -1,7 +1,9 @@
 package sched
 
-// Load balancing: an idle CPU takes a task from the CPU of its domain that has
-// the most waiting; a busy one does so at intervals, from nearest to farthest.
+// Load balancing without load tracking, by numbers of tasks: an idle CPU takes a
+// task from the CPU of its domain that has the most waiting; a busy one does so at
+// intervals, from nearest to farthest. With it the kernel's rules apply
+// (loadbalance.go).
 // Real-time tasks that cannot run where they are go to a CPU that lets them.
 
 // domains are the sizes of the units within which load is balanced.
@@ -13,6 +15,9 @@ func (s *Sim) domains() [3]int {
 // newIdle pulls a task to a CPU that has none (newidle_balance); it says
 // whether one came.
 func (s *Sim) newIdle(cpu CPU) bool {
+	if len(s.levels) > 0 {
+		return s.newlyIdle(cpu)
+	}
 	if len(s.cpus) == 1 {
 		return false
 	}
@@ -31,6 +36,11 @@ const balanceTicks = 4
 // balance pulls a task to a busy CPU that has less to do than another one
 // (load_balance), now and then.
 func (s *Sim) balance(cpu CPU) {
+	if len(s.levels) > 0 {
+		s.rebalance(cpu, cpuBusy)
+		s.kickIdle(cpu)
+		return
+	}
 	if len(s.cpus) == 1 || s.now-s.cpus[cpu].balanced < balanceTicks*s.tick {
 		return
 	}

@@ -190,6 +190,9 @@ func (m *Machine) switchEntities(prev, se EntityID) {
 			m.fair.setNextEntity(m.queueOf(&m.ents[se]), se)
 			se = m.ents[se].parent
 		}
+		if prev < 0 || se < 0 {
+			return // states that were taken over from broken lines have no queue in common
+		}
 	}
 	q := m.queueOf(&m.ents[se])
 	m.fair.putPrevEntity(q, prev)

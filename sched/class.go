@@ -118,6 +118,7 @@ func (m *Machine) setNextTask(rq *runQueue, t TaskID) {
 	switch m.tasks[t].class {
 	case ClassFair:
 		m.fair.setNextTask(rq, t)
+		m.recentTouch(t)
 	case ClassRT:
 		m.rtSetNext(rq, t)
 	case ClassDeadline:

@@ -62,6 +62,7 @@ func (m *Machine) accountEnqueue(q *cfsQueue, id EntityID) {
 	se := &m.ents[id]
 	q.load.add(se.load.weight)
 	q.nrRunning++
+	m.recentAdd(se)
 	if m.isIdle(se) {
 		q.idleNrRunning++
 	}
@@ -71,6 +72,7 @@ func (m *Machine) accountDequeue(q *cfsQueue, id EntityID) {
 	se := &m.ents[id]
 	q.load.sub(se.load.weight)
 	q.nrRunning--
+	m.recentRemove(se)
 	if m.isIdle(se) {
 		q.idleNrRunning--
 	}

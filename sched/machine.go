@@ -7,7 +7,8 @@ type Config struct {
 	Tunables *Tunables // tunables as they are; nil: the profile's, scaled by CPUs
 	HZ       int       // timer ticks a second; 0: 250
 	// LoadTracking turns PELT on. Without it a group's entity always has its
-	// group's full weight, as on one CPU.
+	// group's full weight, as on one CPU, and a Sim of several CPUs balances by
+	// numbers of tasks instead of loads, which is quicker and less exact.
 	LoadTracking bool
 	// LazyPreemption is PREEMPT_RT of 6.1 (and PREEMPT_LAZY later): a fair
 	// task's preemption by a fair one waits for the next tick or return to
@@ -25,6 +26,7 @@ type Machine struct {
 	tun    Tunables
 	fair   fairPolicy
 	rqs    []runQueue
+	recent []recentTasks // by CPU, nil: not kept
 	tasks  []task
 	ents   []entity
 	nodes  []rbNode // of ents
@@ -82,6 +84,8 @@ type task struct {
 	dl         dlEntity
 	stats      taskStats
 	remote     bool // woken by another CPU that has not queued it yet
+	// moreRecent and lessRecent are its neighbours in recentTasks.
+	moreRecent, lessRecent TaskID
 }
 
 // onRQ is task_struct.on_rq.

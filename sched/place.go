@@ -5,7 +5,9 @@ import "math/bits"
 // Where a woken, new or moved task runs. On a real machine this depends on
 // loads, idle states and races that a simulation has none of; the rules here
 // are the kernel's in outline: an idle CPU near the task's last one, else the
-// CPU of the waker or the last one, whichever has less to do.
+// CPU of the waker or the last one, whichever has less to do (with load tracking
+// by loads, as wake_affine_weight compares them). Left out are wake_wide, the
+// limits on the search for an idle CPU, and loads where a new task is placed.
 
 // CPUMask is a set of CPUs: bit n%64 of word n/64 is CPU n. Nil means all.
 type CPUMask []uint64
@@ -105,7 +107,7 @@ func (s *Sim) selectCPU(t TaskID, from CPU) CPU {
 		return s.selectRT(t, prev)
 	case ClassFair:
 		target := prev
-		if !s.allowed(t, prev) || s.wakeAffine(from, prev) && s.allowed(t, from) {
+		if !s.allowed(t, prev) || s.wakeAffine(t, from, prev) && s.allowed(t, from) {
 			target = from
 		}
 		if !s.allowed(t, target) {
@@ -118,7 +120,7 @@ func (s *Sim) selectCPU(t TaskID, from CPU) CPU {
 
 // wakeAffine says that a task is better woken on the waker's CPU: that is idle
 // and shares the cache, or has less to do.
-func (s *Sim) wakeAffine(from, prev CPU) bool {
+func (s *Sim) wakeAffine(t TaskID, from, prev CPU) bool {
 	switch {
 	case from == prev || s.cpuNode(from) != s.cpuNode(prev):
 		return false
@@ -127,7 +129,26 @@ func (s *Sim) wakeAffine(from, prev CPU) bool {
 	case !s.m.feat(WakeAffineWeight):
 		return false
 	}
+	if len(s.levels) > 0 {
+		return s.lighterHere(t, from, prev)
+	}
 	return s.queueWeight(from) < s.queueWeight(prev)
+}
+
+// lighterHere says that the waker's CPU would have less load for its capacity with
+// the task than the last one without it, which it may exceed by half of what a
+// balancing lets it (wake_affine_weight).
+func (s *Sim) lighterHere(t TaskID, from, prev CPU) bool {
+	load := s.taskLoad(t)
+	here, there := s.rootQueue(from).avg.load+load, s.rootQueue(prev).avg.load
+	there -= min(load, there)
+	d := 0
+	for d < len(s.levels)-1 && s.levels[d].first(from) != s.levels[d].first(prev) {
+		d++
+	}
+	here *= 100 * s.capacity(prev)
+	there *= (100 + (s.levels[d].imbalancePct-100)/2) * s.capacity(from)
+	return here < there
 }
 
 func (s *Sim) queueWeight(cpu CPU) uint64 { return s.m.queues[s.m.rqs[cpu].root].load.weight }
@@ -240,6 +261,16 @@ func (s *Sim) setAffinity(cpu CPU, id TaskID, mask CPUMask) bool {
 	if mask.Has(cpu) {
 		return false
 	}
+	if !s.leave(cpu, id) {
+		return false
+	}
+	s.move(id, s.selectFork(id), StateRunning)
+	s.enqueueMoved(id)
+	return true
+}
+
+// leave takes the running task off its CPU, which is idle then.
+func (s *Sim) leave(cpu CPU, id TaskID) bool {
 	s.clock(cpu)
 	if _, err := s.k.Dequeue(id, DequeueNoClock); err != nil {
 		s.fail(err)
@@ -250,8 +281,6 @@ func (s *Sim) setAffinity(cpu CPU, id TaskID, mask CPUMask) bool {
 	s.cpus[cpu].gen++
 	s.cpus[cpu].idleAt = s.now
 	s.emitSwitch(cpu, id, s.k.Idle(cpu), false)
-	s.move(id, s.selectFork(id), StateRunning)
-	s.enqueueMoved(id)
 	return true
 }
 
@@ -260,6 +289,7 @@ func (s *Sim) enqueueMoved(id TaskID) {
 	cpu := s.m.tasks[id].cpu
 	s.clock(cpu)
 	s.fail(s.k.Enqueue(id, EnqueueNoClock|EnqueueMigrated))
+	s.overload = s.overload || s.m.rqs[cpu].nrRunning > 1
 	s.fail(s.k.CheckPreempt(id, 0))
 	s.tasks[id].stats.waitFrom = s.now
 }

@@ -263,10 +263,11 @@ func (m *Machine) rtSetNext(rq *runQueue, t TaskID) {
 // throttled (pick_next_task_rt).
 func (m *Machine) pickRT(rq *runQueue) TaskID {
 	m.probeTask(PointPickTaskRT, rq, NoTask, 0)
-	if !rq.rt.counted {
+	prio := rq.rt.highest()
+	if !rq.rt.counted || prio >= maxRTPrio {
 		return NoTask
 	}
-	t := rq.rt.first[rq.rt.highest()]
+	t := rq.rt.first[prio]
 	m.startRun(rq, t)
 	return t
 }

@@ -10,6 +10,7 @@ func (k Kernel) Schedule(cpu CPU) (prev, next TaskID) {
 	m, rq := k.m, &k.m.rqs[cpu]
 	prev = rq.curr
 	next = m.pickNext(rq)
+	m.recentTouch(next)
 	k.Switch(cpu, next)
 	return prev, next
 }

@@ -78,6 +78,13 @@ type Sim struct {
 	sink   func(*SimEvent)
 	event  SimEvent
 	failed error
+	// Load balancing by loads: the levels of the scheduling domains, each CPU's
+	// state of them, and the tick from which idle CPUs balance again. Without load
+	// tracking there are no levels.
+	levels       []domain
+	domainStates []domainState
+	nextIdle     uint64
+	overload     bool // a CPU may have more than one task (root_domain.overload)
 	// inTimer: a timer's interrupt is waking a task.
 	inTimer bool
 }
@@ -109,8 +116,10 @@ type simCPU struct {
 	irq      uint64 // ns spent in interrupts
 	ticking  bool
 	balanced uint64 // when load was balanced last
-	idleAt   uint64 // since when it is idle
-	idle     uint64 // ns idle
+	// nextBalance is the tick from which on a domain's time may have come.
+	nextBalance uint64
+	idleAt      uint64 // since when it is idle
+	idle        uint64 // ns idle
 }
 
 type channel struct {
@@ -165,6 +174,16 @@ func NewSim(cfg SimConfig) (*Sim, error) {
 		}
 	}
 	m.wantTimers = true
+	if cfg.LoadTracking && cfg.CPUs > 1 {
+		s.levels = buildDomains(&s.cfg.Topology, cfg.CPUs)
+		s.domainStates = make([]domainState, cfg.CPUs*len(s.levels))
+		for cpu := range cfg.CPUs {
+			for level := range s.levels {
+				s.domainOf(CPU(cpu), level).interval = s.minInterval(&s.levels[level])
+			}
+		}
+		m.keepRecent()
+	}
 	m.updateExtra()
 	s.tasks = make([]simTask, len(m.tasks))
 	for i := range s.tasks {

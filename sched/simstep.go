@@ -186,6 +186,7 @@ func (s *Sim) ready(id TaskID, flags, wake int) {
 	s.events++
 	s.clock(cpu)
 	s.fail(s.k.Enqueue(id, flags))
+	s.overload = s.overload || s.m.rqs[cpu].nrRunning > 1
 	s.fail(s.k.CheckPreempt(id, wake))
 	t := &s.tasks[id]
 	t.wokenAt, t.fresh, t.stats.waitFrom = s.now, true, s.now

@@ -47,6 +47,9 @@ type overcommitAnswer struct {
 	Mode         string `json:"mode"`
 	overcommit.Answer
 	CommitLimitKB int64 `json:"commit_limit_kb"`
+	// Hint: the answer was taken from the table, as it depends on what CPUs
+	// counted for themselves.
+	Hint bool `json:"hint,omitempty"`
 	// Exact is absent if the table does not tell what a kernel did.
 	Exact *bool `json:"exact,omitempty"`
 }
@@ -61,8 +64,9 @@ func runOvercommit(cmd *cobra.Command, name string, asJSON bool) error {
 		return err
 	}
 	answers, different := make([]overcommitAnswer, len(rows)), 0
+	var machine overcommit.Sequence
 	for i := range rows {
-		if answers[i], err = answerRow(&rows[i]); err != nil {
+		if answers[i], err = answerRow(&machine, &rows[i]); err != nil {
 			return err
 		}
 		if e := answers[i].Exact; e != nil && !*e {
@@ -79,13 +83,13 @@ func runOvercommit(cmd *cobra.Command, name string, asJSON bool) error {
 	return nil
 }
 
-func answerRow(row *overcommit.Row) (overcommitAnswer, error) {
-	got, err := row.Answer()
+func answerRow(machine *overcommit.Sequence, row *overcommit.Row) (overcommitAnswer, error) {
+	got, hint, err := machine.Answer(row)
 	if err != nil {
 		return overcommitAnswer{}, err
 	}
 	out := overcommitAnswer{Line: row.Line, Kind: row.KindName, RequestBytes: row.Bytes, Mode: row.Config.Mode.String(),
-		Answer: got, CommitLimitKB: row.Config.CommitLimit() * 4}
+		Answer: got, Hint: hint, CommitLimitKB: row.Config.CommitLimit() * 4}
 	if w := row.Want; w != nil {
 		same := got.Allowed == w.Allowed && got.Errno == w.Errno && (w.CommittedKB < 0 || w.CommittedKB == got.CommittedKB)
 		out.Exact = &same

@@ -160,7 +160,7 @@ func (f *schedFlags) config(kernel string) (sched.SimConfig, error) {
 	if !ok {
 		return sched.SimConfig{}, &usageError{fmt.Errorf("unknown preemption model %q: want none, voluntary, full, lazy or rt", f.preempt)}
 	}
-	return sched.SimConfig{Config: sched.Config{CPUs: f.cpus, Profile: schedProfiles[i], HZ: f.hz}, Preempt: preempt, Seed: f.seed,
+	return sched.SimConfig{Config: sched.Config{CPUs: f.cpus, Profile: schedProfiles[i], HZ: f.hz, LoadTracking: f.cpus > 1}, Preempt: preempt, Seed: f.seed,
 		Topology: sched.Topology{SMT: f.smt, LLC: f.llc}}, nil
 }
 

@@ -106,19 +106,27 @@ func (r *Report) cgroup(c *Control) {
 	if r.Summary != nil {
 		for i := range c.Tasks {
 			c.Tasks[i].Memcg = r.Summary.OOMMemcg
-			switch pid := c.Tasks[i].PID; {
-			case pid == r.Summary.PID:
+			pid := c.Tasks[i].PID
+			switch {
+			case c.Tasks[i].Leader() == r.Summary.PID:
 				c.Tasks[i].Memcg = r.Summary.TaskMemcg
 			case r.Group != "" && r.dies(pid):
 				// The table does not tell who is in which cgroup.
 				c.Tasks[i].Memcg = r.Group
 			}
-			if slices.Contains(r.Gone, c.Tasks[i].PID) {
+			if slices.Contains(r.Gone, pid) {
 				c.Tasks[i].Flags |= Gone
+			}
+			if r.leftSilently(pid) {
+				c.Tasks[i].Flags |= Left
 			}
 		}
 	}
 	if !r.Memory.HasLimit {
+		if r.Group != "" {
+			c.Groups = append(c.Groups, Group{Path: r.Group, Max: NoLimit, SwapMax: NoLimit, OOMGroup: true})
+			r.subgroups(c)
+		}
 		return
 	}
 	kb := c.PageSize >> 10
@@ -138,6 +146,55 @@ func (r *Report) cgroup(c *Control) {
 	default:
 		c.Groups = append(c.Groups, Group{Path: r.Group, Max: NoLimit, SwapMax: NoLimit, OOMGroup: true})
 	}
+}
+
+// subgroups tells apart the cgroups below one that is killed whole, as far as
+// the order shows them in which their tasks are killed: the table of a
+// machine-wide shortage does not. A task that is killed before one which is
+// earlier in the table is in an earlier cgroup. Only the victim's has a name.
+func (r *Report) subgroups(c *Control) {
+	var run []*Task
+	runs := 0
+	end := func() {
+		if len(run) == 0 {
+			return
+		}
+		path := r.Group
+		if runs > 0 {
+			path += "/" + strconv.Itoa(runs)
+		}
+		runs++
+		for _, t := range run {
+			if r.Summary != nil && t.Leader() == r.Summary.PID {
+				path = t.Memcg
+			}
+		}
+		for _, t := range run {
+			t.Memcg = path
+		}
+		if path != r.Group {
+			c.Groups = append(c.Groups, Group{Path: path, Max: NoLimit, SwapMax: NoLimit})
+		}
+		run = run[:0]
+	}
+	last := -1
+	for _, pid := range r.Members {
+		i := slices.IndexFunc(c.Tasks, func(t Task) bool { return t.PID == pid })
+		if i < 0 {
+			continue
+		}
+		if i < last {
+			end()
+		}
+		run, last = append(run, &c.Tasks[i]), i
+	}
+	end()
+}
+
+// leftSilently: the process is the victim of a group that is killed whole, and
+// the report does not name it again among the group's members.
+func (r *Report) leftSilently(pid int32) bool {
+	return r.Group != "" && len(r.Kills) > 0 && r.Kills[0].PID == pid && !slices.Contains(r.Members, pid)
 }
 
 // dies: the report names the process among those killed.

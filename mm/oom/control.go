@@ -26,6 +26,11 @@ const (
 	// Gone: by the time its cgroup is killed it has given up its address
 	// space.
 	Gone
+	// Left: by then it has exited altogether, and the kernel does not come by it.
+	Left
+	// Late: it was forked after the choice was made, before the report's table
+	// was printed.
+	Late
 )
 
 // Adj limits: the range of /proc/PID/oom_score_adj.
@@ -63,6 +68,22 @@ type Task struct {
 
 // RSS is the number of resident pages (get_mm_rss).
 func (t *Task) RSS() int64 { return t.Anon + t.File + t.Shmem }
+
+// Leader is the process's id: TGID, or PID if that is not given. The kernel chooses
+// processes, and names this id in the line "oom-kill:", also where the leader has
+// exited and the table and the kill line have another thread's.
+func (t *Task) Leader() int32 {
+	if t.TGID != 0 {
+		return t.TGID
+	}
+	return t.PID
+}
+
+// SameFigures says whether all sizes that a report's table has are the same for
+// both tasks, as they are for tasks of one address space.
+func (t *Task) SameFigures(o *Task) bool {
+	return t.TotalVM == o.TotalVM && t.RSS() == o.RSS() && t.PgtablesBytes == o.PgtablesBytes && t.Swapents == o.Swapents && t.OOMScoreAdj == o.OOMScoreAdj
+}
 
 func (t *Task) has(f TaskFlags) bool { return t.Flags&f != 0 }
 
@@ -102,7 +123,9 @@ type Control struct {
 	Nodemask, MemsAllowed uint64
 	// Memcg is the path of the cgroup that is out of memory; "": the machine.
 	Memcg string
-	// Groups are the memory cgroups, parents before children.
+	// Groups are the memory cgroups in the kernel's order: each before those below
+	// it, and these before its siblings. Members of one that is killed whole die in
+	// this order.
 	Groups []Group
 	// SysRq: the shortage was asked for (SysRq-f).
 	SysRq bool

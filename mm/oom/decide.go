@@ -2,6 +2,7 @@ package oom
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -224,7 +225,7 @@ func (c *Control) badness(p *Profile, total int64, k Constraint, points []int64)
 	for i := range c.Tasks {
 		t := &c.Tasks[i]
 		points[i] = NotCandidate
-		if t.OOMScoreAdj == AdjMin || t.has(Init|KernelThread|Reaped|VFork|NoMM) || !c.eligible(t, k) {
+		if t.OOMScoreAdj == AdjMin || t.has(Init|KernelThread|Reaped|VFork|NoMM|Late) || !c.eligible(t, k) {
 			continue
 		}
 		points[i] = t.RSS() + t.Swapents + t.PgtablesBytes/page + int64(t.OOMScoreAdj)*unit
@@ -306,10 +307,22 @@ func (c *Control) kill(v *Verdict, victim int) {
 	}
 	for i := range c.Tasks {
 		o := &c.Tasks[i]
-		if within(o.Memcg, v.Group) && o.OOMScoreAdj != AdjMin && !o.has(Init|NoMM|KernelThread) {
+		if within(o.Memcg, v.Group) && o.OOMScoreAdj != AdjMin && !o.has(Init|NoMM|KernelThread|Left) {
 			v.Members = append(v.Members, i)
 		}
 	}
+	slices.SortStableFunc(v.Members, func(a, b int) int { return c.groupRank(c.Tasks[a].Memcg) - c.groupRank(c.Tasks[b].Memcg) })
+}
+
+// groupRank is the place of a cgroup in Control.Groups, or of the last one there
+// that it is in; -1 for none.
+func (c *Control) groupRank(path string) int {
+	for i := len(c.Groups) - 1; i >= 0; i-- {
+		if within(path, c.Groups[i].Path) {
+			return i
+		}
+	}
+	return -1
 }
 
 // oomGroup is the topmost cgroup with memory.oom.group between a task's and the

@@ -138,6 +138,77 @@ Memory cgroup out of memory: Killed process 6 (y) total-vm:36kB, anon-rss:20kB, 
 	assert.Equal(t, reports[0].Text, Lines(&c, &Linux6_1, &v, reports[0].Header, nil, *reports[0].Summary))
 }
 
+// A machine-wide shortage whose victim is in a group that is killed whole: the
+// table is sorted by process, the group dies cgroup by cgroup.
+func TestGroupInGlobalShortage(t *testing.T) {
+	const text = `a invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
+1000 pages RAM
+0 pages reserved
+Tasks state (memory values in pages):
+[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name
+[      5]     0     5        9        9        0        0             0 x
+[      6]     0     6        9        5        0        0             0 y
+[      7]     0     7        9        5        0        0             0 z
+[      8]     0     8        9        5        0        0             0 u
+oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/p/q,task=x,pid=5,uid=0
+Out of memory: Killed process 5 (x) total-vm:36kB, anon-rss:36kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0
+Tasks in /p are going to be killed due to memory.oom.group set
+Out of memory: Killed process 7 (z) total-vm:36kB, anon-rss:20kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0
+%sOut of memory: Killed process 6 (y) total-vm:36kB, anon-rss:20kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0`
+	for again, want := range map[string][]int{
+		"": {2, 1},
+		"Out of memory: Killed process 5 (x) total-vm:36kB, anon-rss:36kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0\n": {2, 0, 1},
+	} {
+		reports, err := ParseText("log", fmt.Appendf(nil, text, again))
+		require.NoError(t, err)
+		require.Len(t, reports, 1)
+		var g Log
+		c := g.Control(&reports[0])
+		v := Decide(&c, &Linux6_1, nil)
+		assert.Equal(t, "/p", v.Group)
+		assert.Equal(t, want, v.Members)
+		for i := range v.Members {
+			c.Tasks[v.Members[i]].AdoptKinds(&reports[0].Kills[1+i], c.PageSize)
+		}
+		assert.Equal(t, reports[0].Text, Lines(&c, &Linux6_1, &v, reports[0].Header, nil, *reports[0].Summary))
+	}
+}
+
+// A process whose leader has exited: the table and the kill line have another thread's
+// id, the line "oom-kill:" the process's.
+func TestLeaderGone(t *testing.T) {
+	const text = `a invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0
+1000 pages RAM
+0 pages reserved
+Tasks state (memory values in pages):
+[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name
+[      5]     0     5        9        7        0        0             0 x
+[      8]     0     6        9        9        0        0             0 y
+oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/,task=main,pid=6,uid=0
+Out of memory: Killed process 8 (y) total-vm:36kB, anon-rss:36kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:0`
+	reports, err := ParseText("log", []byte(text))
+	require.NoError(t, err)
+	var g Log
+	c := g.Control(&reports[0])
+	v := Decide(&c, &Linux6_1, nil)
+	assert.Equal(t, int32(6), c.Tasks[v.Victim].Leader())
+	c.Tasks[v.Victim].AdoptKinds(&reports[0].Kills[0], c.PageSize)
+	assert.Equal(t, reports[0].Text, Lines(&c, &Linux6_1, &v, reports[0].Header, nil, *reports[0].Summary))
+	assert.Equal(t, int32(3), (&Task{PID: 3}).Leader())
+}
+
+// What a program prints on the console between the lines is not theirs; the rest of a
+// broken line is.
+func TestConsoleBetweenLines(t *testing.T) {
+	const kill = "Out of memory: Killed process 5 (x) total-vm:36kB, anon-rss:36kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:0kB oom_score_adj:30"
+	for _, text := range []string{kill, kill + "\nKilled\n", kill + "\n-\n[    9.6] y\n", strings.Replace(kill, " UID", "\nUID", 1)} {
+		reports, err := ParseText("log", []byte("[    9.5] "+text))
+		require.NoError(t, err)
+		require.Len(t, reports, 1, text)
+		require.Equal(t, []string{kill}, reports[0].Text)
+	}
+}
+
 func TestSharersDie(t *testing.T) {
 	a, b, i := task(100, 0, 0), task(100, -1000, 0), task(100, 0, Init)
 	a.MM, b.MM, i.MM = 7, 7, 7

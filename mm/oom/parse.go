@@ -50,6 +50,7 @@ var (
 	zoneRE   = regexp.MustCompile(`^Node (\d+) \S+ free:.* present:(\d+)kB`)
 	rowRE    = regexp.MustCompile(`^\[ *(\d+)\] `)
 	goneRE   = regexp.MustCompile(`: OOM victim (\d+) \(.*\)` + exitingTail + `$`)
+	wholeRE  = regexp.MustCompile(`^oom-kill:.*,uid=\d+$|: Killed process .* oom_score_adj:-?\d+$`)
 	countRE  = regexp.MustCompile(`^(\d+) pages (RAM|reserved)$`)
 )
 
@@ -88,7 +89,7 @@ func readLines(file string, r io.Reader) ([]logLine, error) {
 		stamp := stampRE.FindString(text)
 		text = text[len(stamp):]
 		stamps = stamps || stamp != ""
-		if n := len(out); n > 0 && stamps && stamp == "" && text != "" && mayBreak(out[n-1].text) && !startsOwn(text) {
+		if n := len(out); n > 0 && stamps && stamp == "" && text != "" && mayBreak(out[n-1].text) && !startsOwn(text) && !foreign(out[n-1].text, text) {
 			if len(out[n-1].text)+len(text) < maxLine {
 				out[n-1].text += " " + text
 				out[n-1].wrapped = true
@@ -107,6 +108,12 @@ func readLines(file string, r io.Reader) ([]logLine, error) {
 func mayBreak(text string) bool {
 	return rowRE.MatchString(text) || strings.HasPrefix(text, "Node ") || strings.HasPrefix(text, "oom-kill:") ||
 		strings.HasPrefix(text, "[  pid  ]") || strings.Contains(text, " invoked oom-killer:") || strings.Contains(text, ": Killed process ")
+}
+
+// foreign: a line without a time stamp cannot belong to the one before, which has its
+// last number: a program printed it on the console.
+func foreign(before, text string) bool {
+	return wholeRE.MatchString(before) && (text[0] < '0' || text[0] > '9')
 }
 
 // startsOwn: a line without a time stamp that is whole.
@@ -205,6 +212,9 @@ func (p *parser) kill(l *logLine) error {
 		p.cur = &Report{Line: l.no}
 	}
 	p.cur.Kills = append(p.cur.Kills, k)
+	if p.cur.Group != "" {
+		p.cur.Members = append(p.cur.Members, k.PID)
+	}
 	p.cur.keep(l)
 	return nil
 }
@@ -324,6 +334,7 @@ func (p *parser) other(l *logLine) error {
 		if m := goneRE.FindStringSubmatch(text); m != nil {
 			if n, err := strconv.ParseInt(m[1], 10, 32); err == nil {
 				r.Gone = append(r.Gone, int32(n))
+				r.Members = append(r.Members, int32(n))
 				r.keep(l)
 			}
 		}

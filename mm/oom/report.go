@@ -31,6 +31,8 @@ type Report struct {
 	Group string
 	// Gone are those of the group that had exited before they were killed.
 	Gone []int32
+	// Members are the group's, killed or gone, in the order of the log.
+	Members []int32
 	// Nobody: there was nobody to be killed.
 	Nobody bool
 	// Panic is the text of the panic that followed, or "".
@@ -177,8 +179,17 @@ func (v *Verdict) summary(c *Control, where Summary) Summary {
 	where.Constraint, where.OOMMemcg = v.Constraint.String(), c.Memcg
 	where.Nodemask = orText(where.Nodemask, "(null)")
 	where.Cpuset, where.MemsAllowed = orText(where.Cpuset, "/"), orText(where.MemsAllowed, "0")
-	where.TaskMemcg, where.Task, where.PID, where.UID = orText(t.Memcg, "/"), t.Comm, t.PID, t.UID
+	where.TaskMemcg, where.Task, where.PID, where.UID = orText(t.Memcg, "/"), chosenComm(t, where.Task), t.Leader(), t.UID
 	return where
+}
+
+// chosenComm is the name of the victim's leader: the task's own, or if another thread
+// stands for it, what is known of it.
+func chosenComm(t *Task, known string) string {
+	if t.Leader() == t.PID {
+		return t.Comm
+	}
+	return orText(known, t.Comm)
 }
 
 func orText(s, other string) string {

@@ -28,9 +28,15 @@
 // CommitLimit is overcommit_kbytes, or overcommit_ratio percent of RAM without
 // huge pages, plus swap. Committed_AS counts in all modes.
 //
-// Refused is ENOMEM, and nothing is charged.
+// Refused is ENOMEM, and nothing is charged. A request that charges nothing is
+// never refused.
 //
-// Left out: on several CPUs the kernel reads Committed_AS with an error of
-// some pages a CPU; here it is exact. Limits other than overcommit (RLIMIT_AS, the
-// map count) are the address space's.
+// Each CPU counts for itself up to [Config.Batch] pages before it adds them to
+// the Committed_AS that mode 2 looks at (percpu_counter), also on a machine with
+// one CPU; /proc/meminfo adds up all. So small requests may go past the limit, or
+// be refused before it. With Config.CPUs the model counts in the same way; where
+// a table is answered, [Sequence] carries it from row to row.
+//
+// Left out: limits other than overcommit (RLIMIT_AS, the map count) are the
+// address space's.
 package overcommit

@@ -85,6 +85,9 @@ func (a *Accounting) Request(k Kind, bytes int64, who Caller) error {
 	if bytes <= 0 {
 		return invalid("%d bytes", bytes)
 	}
-	page := a.config.pageSize()
-	return a.Charge(k.Charge(1+(bytes-1)/page, a.config.Mode), who)
+	pages := k.Charge(1+(bytes-1)/a.config.pageSize(), a.config.Mode)
+	if pages == 0 {
+		return nil // the kernel does not ask, even where too much is promised already
+	}
+	return a.Charge(pages, who)
 }

@@ -42,7 +42,14 @@ type Config struct {
 	// AdminReserveKB and UserReserveKB are vm.admin_reserve_kbytes and
 	// vm.user_reserve_kbytes.
 	AdminReserveKB, UserReserveKB int64
+	// CPUs is how many count for themselves up to [Config.Batch] pages, which
+	// mode 2 does not see; a kernel for several CPUs does so with one, too. 0:
+	// nobody does.
+	CPUs int
 }
+
+// maxCPUs bounds Config.CPUs.
+const maxCPUs = 1 << 13
 
 // maxPages bounds figures, so that no sum of them overflows.
 const maxPages = math.MaxInt64 / 4096
@@ -87,6 +94,9 @@ func (c *Config) Validate() error {
 	if c.HugetlbPages > c.RAMPages {
 		return invalid("%d huge pages' pages of %d", c.HugetlbPages, c.RAMPages)
 	}
+	if c.CPUs < 0 || c.CPUs > maxCPUs {
+		return invalid("%d CPUs", c.CPUs)
+	}
 	// The product of the ratio has to stay a number.
 	if c.RAMPages != 0 && c.RatioPercent > math.MaxInt64/c.RAMPages {
 		return invalid("vm.overcommit_ratio = %d", c.RatioPercent)
@@ -119,6 +129,8 @@ type Caller struct {
 	SysAdmin bool
 	// Kernel: nobody's address space (a kernel thread's shared memory).
 	Kernel bool
+	// CPU it runs on, below Config.CPUs if that is not 0.
+	CPU int
 }
 
 // Allowance is what Committed_AS has to stay below for a caller, in pages. It
@@ -138,10 +150,11 @@ func (c *Config) Allowance(who Caller) int64 {
 type Accounting struct {
 	config    Config
 	committed int64
+	cpus      counters
 }
 
-// New makes a machine that has promised some pages already. The error is an
-// [Error] with EINVAL.
+// New makes a machine that has promised some pages already, of which no CPU has
+// any for itself. The error is an [Error] with EINVAL.
 func New(c Config, committed int64) (*Accounting, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -149,37 +162,64 @@ func New(c Config, committed int64) (*Accounting, error) {
 	if committed < 0 || committed > maxPages {
 		return nil, invalid("Committed_AS of %d pages", committed)
 	}
-	return &Accounting{c, committed}, nil
+	a := &Accounting{config: c, committed: committed}
+	a.cpus.set(&a.config)
+	return a, nil
 }
 
 // Config is the machine and its sysctls.
 func (a *Accounting) Config() Config { return a.config }
 
-// Set changes the sysctls, or the machine (swapon, huge pages).
+// Set changes the sysctls, or the machine (swapon, huge pages). Where the mode
+// becomes [Never], all CPUs hand over what they have for themselves
+// (overcommit_policy_handler).
 func (a *Accounting) Set(c Config) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	if c.Mode == Never && a.config.Mode != Never {
+		a.cpus.sync()
+	}
 	a.config = c
+	a.cpus.set(&a.config)
 	return nil
 }
 
 // Committed is Committed_AS, in pages.
 func (a *Accounting) Committed() int64 { return a.committed }
 
+// Seen is what mode 2 takes for Committed_AS: without what CPUs have for
+// themselves (percpu_counter_read_positive), in pages.
+func (a *Accounting) Seen() int64 { return max(a.committed-a.cpus.hidden, 0) }
+
 // Charge asks for pages (security_vm_enough_memory_mm). The error is an [Error]
 // with ENOMEM; then nothing is charged.
 func (a *Accounting) Charge(pages int64, who Caller) error {
-	if pages < 0 || who.TotalVM < 0 {
-		return invalid("%d pages for an address space of %d", pages, who.TotalVM)
+	if pages < 0 || who.TotalVM < 0 || !a.cpus.has(who.CPU) {
+		return invalid("%d pages for an address space of %d on CPU %d", pages, who.TotalVM, who.CPU)
 	}
-	if pages > maxPages-a.committed || !a.enough(pages, who) {
-		return &Error{"ENOMEM", fmt.Sprintf("%d pages, %d committed, mode %s", pages, a.committed, a.config.Mode)}
+	if pages > maxPages-a.committed {
+		return a.refuse(pages)
 	}
-	a.committed += pages
+	// The kernel charges first, and takes it back if that is too much.
+	a.add(pages, who.CPU)
+	if !a.enough(pages, who) {
+		a.add(-pages, who.CPU)
+		return a.refuse(pages)
+	}
 	return nil
 }
 
+func (a *Accounting) refuse(pages int64) error {
+	return &Error{"ENOMEM", fmt.Sprintf("%d pages, %d committed, mode %s", pages, a.committed, a.config.Mode)}
+}
+
+func (a *Accounting) add(pages int64, cpu int) {
+	a.committed += pages
+	a.cpus.add(pages, cpu)
+}
+
+// enough says whether a request may stay, which is charged already.
 func (a *Accounting) enough(pages int64, who Caller) bool {
 	switch a.config.Mode {
 	case Always:
@@ -187,15 +227,19 @@ func (a *Accounting) enough(pages int64, who Caller) bool {
 	case Guess:
 		return pages <= a.config.RAMPages+a.config.SwapPages
 	}
-	return a.committed+pages < a.config.Allowance(who)
+	return a.Seen() < a.config.Allowance(who)
 }
 
-// Uncharge gives pages back (vm_unacct_memory): EINVAL if more than were promised.
-func (a *Accounting) Uncharge(pages int64) error {
-	if pages < 0 || pages > a.committed {
-		return invalid("giving back %d pages of %d", pages, a.committed)
+// Uncharge gives pages back (vm_unacct_memory) on CPU 0: EINVAL if more than
+// were promised.
+func (a *Accounting) Uncharge(pages int64) error { return a.UnchargeOn(0, pages) }
+
+// UnchargeOn is Uncharge on a CPU; EINVAL also if there is no such CPU.
+func (a *Accounting) UnchargeOn(cpu int, pages int64) error {
+	if pages < 0 || pages > a.committed || !a.cpus.has(cpu) {
+		return invalid("giving back %d pages of %d on CPU %d", pages, a.committed, cpu)
 	}
-	a.committed -= pages
+	a.add(-pages, cpu)
 	return nil
 }
 
@@ -203,6 +247,9 @@ func (a *Accounting) Uncharge(pages int64) error {
 func (a *Accounting) Check() error {
 	if a.committed < 0 || a.committed > maxPages {
 		return fmt.Errorf("overcommit: %d pages committed", a.committed)
+	}
+	if err := a.cpus.check(); err != nil {
+		return err
 	}
 	return a.config.Validate()
 }

@@ -96,6 +96,103 @@ func TestMisuse(t *testing.T) {
 	assert.Equal(t, int64(5), a.Committed())
 }
 
+// What a CPU has for itself is not seen by mode 2, until it is a batch.
+func TestSmallRequestsPassTheLimit(t *testing.T) {
+	c := Config{RAMPages: 25600, Mode: Never, Kbytes: 8000, CPUs: 1}
+	require.EqualValues(t, 100, c.Batch())
+	a, err := New(c, 0)
+	require.NoError(t, err)
+	require.NoError(t, a.Charge(1990, Caller{}), "folded at once")
+	assert.EqualValues(t, 1990, a.Seen())
+	for range 99 {
+		require.NoError(t, a.Charge(1, Caller{}))
+	}
+	assert.EqualValues(t, 2089, a.Committed(), "past the limit of 2000")
+	assert.Error(t, a.Charge(1, Caller{}), "the CPU's pages are a batch now")
+	// The refused request folded all; giving it back is the CPU's own again.
+	assert.EqualValues(t, 2090, a.Seen())
+	require.NoError(t, a.Uncharge(89))
+	assert.EqualValues(t, 2090, a.Seen())
+	assert.Error(t, a.Charge(1, Caller{}), "refused, though 2000 are committed")
+	require.NoError(t, a.Uncharge(10))
+	assert.EqualValues(t, 1990, a.Seen())
+
+	c.Mode = Guess
+	assert.EqualValues(t, 6400, c.Batch())
+	require.NoError(t, a.Set(c))
+	require.NoError(t, a.Charge(50, Caller{}))
+	assert.EqualValues(t, 1990, a.Seen())
+	c.Mode = Never
+	require.NoError(t, a.Set(c))
+	assert.EqualValues(t, 2040, a.Seen(), "all CPUs hand over")
+	assert.Error(t, a.Charge(1, Caller{CPU: 1}))
+	assert.Error(t, a.UnchargeOn(1, 1))
+	assert.EqualValues(t, 128, (&Config{CPUs: 64}).Batch())
+	assert.EqualValues(t, 32, (&Config{}).Batch())
+}
+
+// A request that charges nothing is not refused, whatever is promised.
+func TestNothingToCharge(t *testing.T) {
+	a, err := New(Config{RAMPages: 1000, Mode: Never, RatioPercent: 50}, 900)
+	require.NoError(t, err)
+	for _, kind := range []string{"anon_private_ro", "file_shared_rw", "mremap_grow_from_9pages"} {
+		k, err := ParseKind(kind)
+		require.NoError(t, err)
+		assert.NoError(t, a.Request(k, 4096, Caller{}), kind)
+	}
+	assert.Error(t, a.Request(Kind{}, 4096, Caller{}))
+}
+
+// Answers that hang on what CPUs counted are taken over, others are not.
+func TestSequenceHints(t *testing.T) {
+	row := func(committed int64, pages int64, allowed bool) *Row {
+		return &Row{Config: Config{RAMPages: 25600, Mode: Never, Kbytes: 8000, CPUs: 1}, CommittedPages: committed, Bytes: pages << 12,
+			Want: &Answer{Allowed: allowed}}
+	}
+	for _, tt := range []struct {
+		row  *Row
+		hint bool
+	}{
+		{row(1990, 5, true), false}, {row(1990, 5, false), true}, {row(1901, 1, false), true}, {row(1900, 1, false), false},
+		{row(2090, 8, true), true}, {row(2090, 9, true), false},
+		{row(1900, 198, true), true}, {row(1901, 198, true), false}, {row(1900, 199, true), false}, {row(1800, 198, false), false},
+	} {
+		var q Sequence
+		got, hint, err := q.Answer(tt.row)
+		require.NoError(t, err)
+		assert.Equal(t, tt.hint, hint, "%d %d", tt.row.CommittedPages, tt.row.Bytes>>12)
+		if hint {
+			assert.Equal(t, tt.row.Want.Allowed, got.Allowed)
+		}
+		require.NoError(t, q.a.Check())
+	}
+}
+
+// Random charges on several CPUs against a counter for each.
+func TestCountersAgainstNaive(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := Config{RAMPages: 32 * 256 * 3, Mode: Never, RatioPercent: 5000, CPUs: 3}
+		a, err := New(c, 0)
+		require.NoError(t, err)
+		var local [3]int64
+		var seen int64
+		add := func(cpu int, n int64) {
+			local[cpu] += n
+			if local[cpu] >= 32 || local[cpu] <= -32 {
+				seen, local[cpu] = seen+local[cpu], 0
+			}
+		}
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			cpu, n := rapid.IntRange(0, 2).Draw(t, "cpu"), rapid.Int64Range(-40, 40).Draw(t, "n")
+			if n < 0 && a.UnchargeOn(cpu, -n) == nil || n >= 0 && a.Charge(n, Caller{CPU: cpu}) == nil {
+				add(cpu, n)
+			}
+			require.Equal(t, max(seen, 0), a.Seen())
+			require.NoError(t, a.Check())
+		}
+	})
+}
+
 // Random charges against a list of what is held.
 func TestAccountingAgainstNaive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -164,8 +261,12 @@ func FuzzReadTable(f *testing.F) {
 		if err != nil {
 			return
 		}
+		var machine Sequence
 		for i := range rows {
-			if _, err := rows[i].Answer(); err != nil {
+			if _, _, err := machine.Answer(&rows[i]); err != nil {
+				t.Fatal(err)
+			}
+			if err := machine.a.Check(); err != nil {
 				t.Fatal(err)
 			}
 		}

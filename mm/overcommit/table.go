@@ -61,7 +61,7 @@ var columns = []string{"mode", "mem_total_kb", "kind", "request_bytes"}
 // ReadTable reads a table of requests: tab-separated, with a heading that names
 // the columns mode, ratio, kbytes, admin_reserve_kb, user_reserve_kb,
 // hugepages_2M, cap_sys_admin, mem_total_kb, swap_total_kb, commit_limit_kb,
-// committed_as_kb, total_vm_pages, kind, request_bytes, and what the kernel did:
+// committed_as_kb, total_vm_pages, cpus, kind, request_bytes, and what the kernel did:
 // allowed (yes or no), errno, committed_as_after_kb. Others are passed over.
 // Errors are [TableError] or the reader's.
 func ReadTable(file string, r io.Reader) ([]Row, error) {
@@ -159,7 +159,8 @@ func (p *rowParser) row() Row {
 	r.Config = Config{RAMPages: p.number("mem_total_kb", 0) / 4, SwapPages: p.number("swap_total_kb", 0) / 4,
 		HugetlbPages: min(p.number("hugepages_2M", 0), maxPages>>20) * 512, Mode: Mode(min(p.number("mode", 0), 255)),
 		RatioPercent: p.number("ratio", 50), Kbytes: p.number("kbytes", 0),
-		AdminReserveKB: p.number("admin_reserve_kb", 8192), UserReserveKB: p.number("user_reserve_kb", 131072)}
+		AdminReserveKB: p.number("admin_reserve_kb", 8192), UserReserveKB: p.number("user_reserve_kb", 131072),
+		CPUs: int(min(p.number("cpus", 1), maxCPUs+1))}
 	if _, err := New(r.Config, r.CommittedPages); p.err == nil && err != nil {
 		p.fail(err.Error(), "values that the kernel takes")
 	}
@@ -185,28 +186,4 @@ func (p *rowParser) want() *Answer {
 		p.fail(s, "yes or no")
 	}
 	return &Answer{Allowed: s == "yes", Errno: int(p.number("errno", 0)), CommittedKB: p.number("committed_as_after_kb", -1)}
-}
-
-// Answer lets the model answer the row's request.
-func (r *Row) Answer() (Answer, error) {
-	a, err := New(r.Config, r.CommittedPages)
-	if err != nil {
-		return Answer{}, err
-	}
-	err = a.Request(r.Kind, r.Bytes, r.Who)
-	out := Answer{Allowed: err == nil}
-	var refusal *Error
-	if errors.As(err, &refusal) {
-		out.Errno = refusal.Number()
-		if r.Kind.Call == Mremap && r.CommittedPages >= r.Kind.From {
-			// The table's program unmaps what it could not grow before it
-			// looks at Committed_AS.
-			err = a.Uncharge(r.Kind.From)
-		}
-	}
-	out.CommittedKB = a.Committed() * r.Config.pageSize() >> 10
-	if err != nil && refusal == nil {
-		return out, err
-	}
-	return out, nil
 }

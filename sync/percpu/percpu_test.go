@@ -333,6 +333,17 @@ func TestTracker(t *testing.T) {
 	tr, err = run(strings.ReplaceAll(late, "b-2", "a-1"))
 	require.NoError(t, err)
 	require.Equal(t, []int{2, 1, 0}, []int{tr.Placed, tr.Same, tr.Reordered})
+	// Which pages have memory is not told: an atomic request may pass over free ones.
+	atomic := func(bytes, off int) string {
+		return create + fmt.Sprintf(alloc, 100, 4, 1, 0) + strings.Replace(fmt.Sprintf(alloc, bytes, 4, 1, off), "is_atomic=0", "is_atomic=1", 1)
+	}
+	for _, tt := range []struct{ bytes, off, same, worker int }{
+		{8, 100, 2, 0}, {20000, 100, 2, 0}, {20000, 40960, 2, 1}, {32000, 204800, 2, 1}, {20000, 40964, 1, 0}, {8, 40960, 1, 0}, {8192, 8192, 2, 1},
+	} {
+		tr, err = run(atomic(tt.bytes, tt.off))
+		require.NoError(t, err)
+		require.Equal(t, []int{2, tt.same, tt.worker}, []int{tr.Placed, tr.Same, tr.Worker}, "%d at %d", tt.bytes, tt.off)
+	}
 	// When the worker takes pages back is not told: chunk 1 may still serve.
 	second := strings.Replace(create, "=1", "=2", 1)
 	half := func(chunk int) string {

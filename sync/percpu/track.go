@@ -185,6 +185,9 @@ func (t *Tracker) alloc(e *Event, n int) error {
 			return nil
 		}
 	}
+	if e.Atomic && t.populatedOtherwise(want, grains, align) {
+		return nil
+	}
 	t.differ(e, "%d bytes, aligned to %d: chunk %d offset %d, the kernel's is chunk %d offset %d", e.Size, e.Align, got.Chunk, got.Bytes, n, e.Off)
 	return t.takeOver(e, n, grains)
 }
@@ -233,6 +236,67 @@ func (t *Tracker) otherwise(chose int, want Offset, grains, align int, atomic bo
 		}
 	}
 	return false
+}
+
+// maxHoles bounds how many areas an atomic request is taken to have passed over.
+const maxHoles = 64
+
+// populatedOtherwise tries whether an atomic request's area had memory, and areas
+// before it had none: the worker counts the free pages of older chunks, too.
+func (t *Tracker) populatedOtherwise(want Offset, grains, align int) bool {
+	if !t.afford() || want.Bytes%minAlloc != 0 || want.Bytes/minAlloc+grains > t.a.chunks[want.Chunk].grains {
+		return false
+	}
+	base := t.a.clone()
+	base.givePages(want, grains)
+	for range maxHoles {
+		if !t.afford() {
+			return false
+		}
+		try := base.clone()
+		got, ok := try.search(grains, align, true)
+		if ok && got == want {
+			t.a = try
+			t.Same++
+			t.Worker++
+			return true
+		}
+		if !ok || !base.takePages(got, want, grains) {
+			return false
+		}
+	}
+	return false
+}
+
+// pagesOf are the pages of an area, from the first up to before the other.
+func (a *Allocator) pagesOf(o Offset, grains int) (c *chunk, from, to int) {
+	c = a.chunks[o.Chunk]
+	at := (o.Bytes - c.base) / minAlloc
+	return c, at / blockGrains, (at+grains-1)/blockGrains + 1
+}
+
+// givePages gives the pages of an area memory.
+func (a *Allocator) givePages(o Offset, grains int) {
+	c, from, to := a.pagesOf(o, grains)
+	c.populated.setAll(from, to)
+	a.recount(c)
+}
+
+// takePages takes the memory of an area's wholly free pages back, but for those of
+// another area. It says whether there were any.
+func (a *Allocator) takePages(o, but Offset, grains int) bool {
+	c, from, to := a.pagesOf(o, grains)
+	_, keepFrom, keepTo := a.pagesOf(but, grains)
+	any := false
+	for page := from; page < to; page++ {
+		if o.Chunk == but.Chunk && page >= keepFrom && page < keepTo || c.blocks[page].contig != blockGrains || !c.populated.has(page) {
+			continue
+		}
+		c.populated.clear(page)
+		any = true
+	}
+	a.recount(c)
+	return any
 }
 
 // sideline isolates a chunk, with all its wholly free pages' memory taken back.

@@ -1,0 +1,56 @@
+package replay
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// onTwoCPUs is a trace in which a task of a group is queued on CPU 0, moves
+// (with the lines in between) and is queued on CPU 1.
+func onTwoCPUs(t *testing.T, between string) *schedScan {
+	t.Helper()
+	var b strings.Builder
+	for cpu := range 2 {
+		fmt.Fprintf(&b, "  x-5  [00%d] d..2. 1.00000%d: enqueue_task_fair: (f) cpu=%d clk=10 rnr=0 rcurr=0 pid=5 prio=120 pol=0 flags=0x9\n", cpu, 4*cpu, cpu)
+		fmt.Fprintf(&b, "  x-5  [00%d] d..2. 1.00000%d: enqueue_entity: (f) cfs=0xa%d nr=0 load=0 mv=0 clk=10 curr=0x0 se=0x10 pid=5 my_q=0x0 w=1048576 vr=0 on_rq=0 flags=0x9\n", cpu, 4*cpu+1, cpu)
+		fmt.Fprintf(&b, "  x-5  [00%d] d..2. 1.00000%d: enqueue_entity: (f) cfs=0xc%d nr=0 load=0 mv=0 clk=10 curr=0x0 se=0x2%d pid=0 my_q=0xa%d w=1048576 vr=0 on_rq=0 flags=0x1\n", cpu, 4*cpu+2, cpu, cpu, cpu)
+		if cpu == 0 {
+			b.WriteString(between)
+		}
+	}
+	tr, err := loadSched(strings.NewReader(b.String()), "trace.txt")
+	require.NoError(t, err)
+	return scanSched(tr)
+}
+
+// TestQueuesOfOneGroup: a task that is seen in two CPUs' queues without having
+// changed its group shows that they are one group's, and so are those above.
+func TestQueuesOfOneGroup(t *testing.T) {
+	s := onTwoCPUs(t, "")
+	s.uniteQueues()
+	require.ElementsMatch(t, []uint64{0xa0, 0xa1}, s.members(0xa1))
+	require.ElementsMatch(t, []uint64{0xc0, 0xc1}, s.members(0xc0))
+	require.EqualValues(t, 0, s.cpuOf(0xa0))
+	require.EqualValues(t, 1, s.cpuOf(0xa1))
+}
+
+// TestQueuesOfTwoGroups: one that changed its group shows nothing.
+func TestQueuesOfTwoGroups(t *testing.T) {
+	s := onTwoCPUs(t, "  x-5  [000] d..2. 1.000003: task_change_group: (f) pid=5 prio=120 pol=0 vr=0\n")
+	s.uniteQueues()
+	require.Equal(t, []uint64{0xa0}, s.members(0xa0))
+	require.Equal(t, []uint64{0xc0}, s.members(0xc0))
+}
+
+// TestNamedQueues: the cgroups' tasks after a trace tell whose queues they are.
+func TestNamedQueues(t *testing.T) {
+	s := onTwoCPUs(t, "")
+	s.nameQueues(readCgroups("== /sys/fs/cgroup/A/cgroup.procs\n5\n== /sys/fs/cgroup/cgroup.procs\n1\n"))
+	require.Equal(t, map[uint64]string{0xa1: "/A"}, s.paths)
+	before := readCgroups("== /sys/fs/cgroup/A/cpu.max\n20000 50000\n== /sys/fs/cgroup/A/cpu.weight\n300\n== /sys/fs/cgroup/A/cpu.idle\n1\n== /sys/fs/cgroup/B/cpu.max\nmax 100000\n")
+	require.Equal(t, &cgroupState{weight: 300, limit: cpuMax{20e6, 50e6}, idle: true}, before["/A"])
+	require.Equal(t, []cpuMax{{20e6, 50e6}}, limitsOf(before))
+}
