@@ -266,6 +266,19 @@ type ObjectResult struct {
 	Samples []ObjectSample
 }
 
+// Outside is the external fragmentation: the mean over time of the memory that is
+// held but lies in no object in use, as a share of what is held. Freed objects and
+// unused ends of slabs and spans keep it from others.
+func (r *ObjectResult) Outside() float64 { return max(r.Waste-r.Inside, 0) }
+
+// Wasted is the share of the memory held that nobody asked for, 0 while none is held.
+func (s *ObjectSample) Wasted() float64 {
+	if s.Held <= s.Asked {
+		return 0
+	}
+	return float64(s.Held-s.Asked) / float64(s.Held)
+}
+
 // ObjectSample is a moment of a run.
 type ObjectSample struct {
 	Op          int
@@ -434,12 +447,12 @@ func (x *objectRun) mark(addr, size uint64, use bool) bool {
 // WriteObjectsCSV writes results, a row each.
 func WriteObjectsCSV(w io.Writer, all []*ObjectResult) error {
 	rows := [][]string{{"workload", "seed", "allocator", "requests", "failed", "peak_held_bytes", "peak_asked_bytes", "end_held_bytes", "end_asked_bytes",
-		"mean_waste_share", "mean_inside_share", "shared_locks", "without_lock", "page_allocs", "page_frees"}}
+		"mean_waste_share", "mean_inside_share", "mean_outside_share", "shared_locks", "without_lock", "page_allocs", "page_frees"}}
 	for _, r := range all {
 		u := func(n uint64) string { return strconv.FormatUint(n, 10) }
 		f := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 		rows = append(rows, []string{r.Workload, u(r.Seed), r.Allocator, strconv.Itoa(r.Requests), strconv.Itoa(r.Failed), u(r.Peak), u(r.Asked), u(r.EndHeld),
-			u(r.EndAsked), f(r.Waste), f(r.Inside), u(r.Locks), u(r.Local), u(r.PageAllocs), u(r.PageFrees)})
+			u(r.EndAsked), f(r.Waste), f(r.Inside), f(r.Outside()), u(r.Locks), u(r.Local), u(r.PageAllocs), u(r.PageFrees)})
 	}
 	return csv.NewWriter(w).WriteAll(rows)
 }

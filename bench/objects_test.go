@@ -177,3 +177,20 @@ func BenchmarkObjects(b *testing.B) {
 		})
 	}
 }
+
+// One object of 100 bytes in a slab of one page: 28 bytes are lost in it, and all
+// but its 128 outside.
+func TestFragmentationOfOneObject(t *testing.T) {
+	ops, err := bench.ReadMallocTrace("one.rep", strings.NewReader("20000\n1\n1\n1\na 0 100\n"))
+	require.NoError(t, err)
+	w, err := bench.ObjectsFromMallocTrace("one", ops)
+	require.NoError(t, err)
+	n := rival.All()[slices.IndexFunc(rival.All(), func(n rival.Named) bool { return n.Name == "slub-6.1" })]
+	r, err := bench.RunObjects(context.Background(), n, w, 1)
+	require.NoError(t, err)
+	assert.InDelta(t, 28.0/4096, r.Inside, 1e-12)
+	assert.InDelta(t, (4096-128.0)/4096, r.Outside(), 1e-12)
+	last := r.Samples[len(r.Samples)-1]
+	assert.InDelta(t, (4096-100.0)/4096, last.Wasted(), 1e-12)
+	assert.Zero(t, (&bench.ObjectSample{Asked: 5, Held: 5}).Wasted())
+}

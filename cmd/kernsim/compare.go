@@ -57,7 +57,7 @@ Workloads: ` + strings.Join(mixes, ", ") + `.
 
 With --objects the requests are those for objects (kmalloc, caches), and the
 allocators Linux's SLUB, SLAB and SLOB, and those of Go, jemalloc and tcmalloc:
-pages held, waste, locks. It writes objects.csv, objects.json and a graph of
+pages held, waste, locks. It writes index.html, objects.csv, objects.json and graphs of
 the pages held.
 Allocators: ` + strings.Join(objectAllocators(), ", ") + `.
 Workloads: ` + strings.Join(objectMixes(), ", ") + `.

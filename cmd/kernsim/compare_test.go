@@ -268,6 +268,12 @@ func TestCompareObjects(t *testing.T) {
 	svg, err := os.ReadFile(filepath.Join(dir, "held-network.svg"))
 	require.NoError(t, err)
 	assert.Contains(t, string(svg), "asked for")
+	page, err := os.ReadFile(filepath.Join(dir, "index.html"))
+	require.NoError(t, err)
+	assert.Equal(t, 4, strings.Count(string(page), "<figure>"))
+	for _, part := range []string{"external fragmentation", "Fragmentation: network", "Memory held: x86_64-6.1-slab-1cpu", "2 seeds", "1 seed", "first fit", "2 allocators compared", "Mean waste by workload"} {
+		assert.Contains(t, string(page), part)
+	}
 	none := filepath.Join(dir, "none.rep")
 	require.NoError(t, os.WriteFile(none, []byte("f 1\nf 2\n"), 0o600))
 	for _, args := range [][]string{{"--workload=none"}, {"--strategies=none"}, {"--seeds=0"}, {"--capture=nowhere"}, {"--trace=nowhere"}, {"--trace=" + none}, {"--trace=compare.go"}} {
