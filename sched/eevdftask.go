@@ -86,8 +86,8 @@ func (e *eevdf) refreshAbove(id EntityID, slice uint64) uint64 {
 	}
 	se.sliceNS = slice
 	if id != q.curr {
-		e.nodes[id].slice = slice
-		propagate(e.nodes, int32(id))
+		e.subs[id].slice = slice
+		propagate(e.nodes, e.subs, int32(id))
 	}
 	return e.minSlice(q)
 }

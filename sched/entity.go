@@ -6,11 +6,7 @@ type entity struct {
 	load       load
 	execStart  uint64 // rq clock_task when its running time was last accounted, ns
 	sumExec    uint64 // CPU time so far, ns
-	prevSum    uint64 // sumExec when it was last picked
 	vruntime   uint64 // virtual runtime, ns; relative to its queue's while it is between queues
-	deadline   uint64 // EEVDF: virtual deadline; a difference while relDeadline
-	vlag       int64  // EEVDF: lag while it is not queued; while it runs the end of slice protection
-	sliceNS    uint64 // EEVDF: request length, ns
 	queue      QueueID
 	myQ        QueueID  // the group's queue that it stands for, None for a task's
 	parent     EntityID // the entity of its queue's group, None in the root queue
@@ -20,6 +16,10 @@ type entity struct {
 	delayed    bool   // EEVDF: asleep, but still queued until its lag is spent
 	relDead    bool   // EEVDF: deadline is relative to vruntime
 	custom     bool   // EEVDF: sliceNS was asked for by the task
+	prevSum    uint64 // sumExec when it was last picked
+	deadline   uint64 // EEVDF: virtual deadline; a difference while relDeadline
+	vlag       int64  // EEVDF: lag while it is not queued; while it runs the end of slice protection
+	sliceNS    uint64 // EEVDF: request length, ns
 	runnableWt uint64 // runnable_weight: tasks below a group's entity
 	avg        loadAvg
 }
@@ -96,7 +96,7 @@ func (m *Machine) isIdle(se *entity) bool {
 func (m *Machine) linkEntity(q *cfsQueue, se EntityID) {
 	if !m.nodes[se].linked {
 		m.nodes[se].key = m.ents[se].vruntime
-		q.tree.insert(m.nodes, int32(se))
+		q.tree.insert(m.nodes, m.subs, int32(se))
 	}
 }
 
@@ -104,7 +104,7 @@ func (m *Machine) linkEntity(q *cfsQueue, se EntityID) {
 // over a running entity may find it out already.
 func (m *Machine) unlinkEntity(q *cfsQueue, se EntityID) {
 	if m.nodes[se].linked {
-		q.tree.erase(m.nodes, int32(se))
+		q.tree.erase(m.nodes, m.subs, int32(se))
 	}
 }
 

@@ -30,6 +30,7 @@ type Machine struct {
 	tasks  []task
 	ents   []entity
 	nodes  []rbNode // of ents
+	subs   []rbSub  // of ents, with EEVDF
 	queues []cfsQueue
 	groups []group
 	// dlNodes are the tasks' nodes in the trees of the deadline class.
@@ -80,10 +81,10 @@ type task struct {
 	cpu        CPU
 	group      GroupID
 	se         EntityID
+	remote     bool // woken by another CPU that has not queued it yet
+	stats      taskStats
 	rt         rtEntity
 	dl         dlEntity
-	stats      taskStats
-	remote     bool // woken by another CPU that has not queued it yet
 	// moreRecent and lessRecent are its neighbours in recentTasks.
 	moreRecent, lessRecent TaskID
 }
@@ -176,6 +177,9 @@ func (m *Machine) newTask(t task) TaskID {
 func (m *Machine) newEntity(e entity) EntityID {
 	m.ents = append(m.ents, e)
 	m.nodes = append(m.nodes, rbNode{})
+	if m.prof.EEVDF {
+		m.subs = append(m.subs, rbSub{})
+	}
 	return EntityID(len(m.ents) - 1)
 }
 

@@ -63,21 +63,24 @@ type SimConfig struct {
 // placement and load balancing, in simulated time. The same configuration gives
 // the same events, always.
 type Sim struct {
-	m      *Machine
-	k      Kernel
-	cfg    SimConfig
-	now    uint64
-	tick   uint64 // ns between ticks
-	heap   eventHeap
-	seq    uint64
-	tasks  []simTask
-	cpus   []simCPU
-	chans  []channel
-	steps  int // of programs since time moved last
-	events uint64
-	sink   func(*SimEvent)
-	event  SimEvent
-	failed error
+	m     *Machine
+	k     Kernel
+	cfg   SimConfig
+	now   uint64
+	tick  uint64 // ns between ticks
+	heap  eventHeap
+	seq   uint64
+	tasks []simTask
+	comms []string // names of tasks
+	// programs are those of tasks, by a hash of their steps.
+	programs map[uint64]Program
+	cpus     []simCPU
+	chans    []channel
+	steps    int // of programs since time moved last
+	events   uint64
+	sink     func(*SimEvent)
+	event    SimEvent
+	failed   error
 	// Load balancing by loads: the levels of the scheduling domains, each CPU's
 	// state of them, and the tick from which idle CPUs balance again. Without load
 	// tracking there are no levels.
@@ -89,24 +92,33 @@ type Sim struct {
 	inTimer bool
 }
 
-// simTask is what a simulation knows of a task besides the scheduler.
+// simTask is what a simulation knows of a task besides the scheduler. It is three
+// cache lines: what each step needs, what some do, and the figures; with 100,000
+// tasks most of a simulation's time is waiting for memory.
 type simTask struct {
-	comm    string
 	prog    Program
-	pc      int
-	left    uint64  // ns of the present step
-	mode    Op      // OpCompute, OpKernel or OpAtomic
-	loops   []int64 // by step: how often an OpRepeat went back
+	left    uint64 // ns of the present step
+	wokenAt uint64
 	start   uint64
-	rng     *rand.PCG
-	cpus    CPUMask
-	asleep  bool
-	exited  bool
+	pc      int32
 	wakeGen uint32
 	waiter  TaskID // next in the queue of a channel
-	wokenAt uint64
+	mode    Op     // OpCompute, OpKernel or OpAtomic
+	asleep  bool
+	exited  bool
 	fresh   bool // was woken and has not run yet
-	stats   TaskTimes
+
+	cpus  CPUMask
+	rng   rand.PCG
+	loops []int64 // by step: how often an OpRepeat went back
+
+	stats taskFigures
+}
+
+// taskFigures are what a simulation counts of a task for its [TaskTimes].
+type taskFigures struct {
+	wait, sumLatency, maxLatency, waitFrom      uint64 // ns
+	wakeups, voluntary, involuntary, migrations uint64
 }
 
 // simCPU is what a simulation knows of a CPU besides its run queue.
@@ -137,7 +149,6 @@ type TaskTimes struct {
 	Voluntary   uint64 // switches because it slept, waited or yielded
 	Involuntary uint64 // because it was preempted
 	Migrations  uint64
-	waitFrom    uint64
 }
 
 // ErrStuck says that programs went on and on without using time.
@@ -187,7 +198,8 @@ func NewSim(cfg SimConfig) (*Sim, error) {
 	m.updateExtra()
 	s.tasks = make([]simTask, len(m.tasks))
 	for i := range s.tasks {
-		s.tasks[i] = simTask{comm: "swapper/" + strconv.Itoa(i), waiter: NoTask}
+		s.tasks[i].waiter = NoTask
+		s.comms = append(s.comms, "swapper/"+strconv.Itoa(i))
 	}
 	for i, irq := range cfg.Interrupts {
 		s.at(irq.First, simIRQ, int32(i), 0)
@@ -212,7 +224,7 @@ func (s *Sim) Comm(t TaskID) string {
 	if !s.has(t) {
 		return ""
 	}
-	return s.tasks[t].comm
+	return s.comms[t]
 }
 
 // Times gives a task's figures up to now; those of an unknown task are 0.
@@ -220,7 +232,9 @@ func (s *Sim) Times(t TaskID) TaskTimes {
 	if !s.has(t) {
 		return TaskTimes{}
 	}
-	x := s.tasks[t].stats
+	f := &s.tasks[t].stats
+	x := TaskTimes{Wait: f.wait, MaxLatency: f.maxLatency, Wakeups: f.wakeups, SumLatency: f.sumLatency,
+		Voluntary: f.voluntary, Involuntary: f.involuntary, Migrations: f.migrations}
 	x.Run = s.m.ents[s.m.tasks[t].se].sumExec
 	if cpu := s.m.tasks[t].cpu; s.m.rqs[cpu].curr == t {
 		x.Run += s.now - s.cpus[cpu].irq - s.m.ents[s.m.tasks[t].se].execStart
@@ -289,8 +303,9 @@ func (s *Sim) create(spec *TaskSpec, cpu CPU) (TaskID, error) {
 		s.m.rqs[cpu].dl.thisBW += s.m.tasks[t].dl.bw
 		s.m.updateExtra()
 	}
-	s.tasks = append(s.tasks, simTask{comm: spec.Comm, prog: spec.Program, cpus: spec.CPUs, waiter: NoTask, asleep: true,
-		rng: rand.NewPCG(s.cfg.Seed, uint64(t))})
+	s.tasks = append(s.tasks, simTask{prog: s.shared(spec.Program), cpus: spec.CPUs, waiter: NoTask, asleep: true,
+		rng: *rand.NewPCG(s.cfg.Seed, uint64(t))})
+	s.comms = append(s.comms, spec.Comm)
 	return t, nil
 }
 
@@ -464,9 +479,9 @@ func (s *Sim) switched(cpu CPU, prev, next TaskID, voluntary bool) {
 	if prev != idle {
 		st := &s.tasks[prev].stats
 		if voluntary {
-			st.Voluntary++
+			st.voluntary++
 		} else {
-			st.Involuntary++
+			st.involuntary++
 		}
 		st.waitFrom = s.now
 	} else {
@@ -490,12 +505,12 @@ func (s *Sim) switched(cpu CPU, prev, next TaskID, voluntary bool) {
 // begins notes that a task comes to a CPU.
 func (s *Sim) begins(cpu CPU, next TaskID) {
 	t := &s.tasks[next]
-	t.stats.Wait += s.now - t.stats.waitFrom
+	t.stats.wait += s.now - t.stats.waitFrom
 	if t.fresh {
 		t.fresh = false
 		latency := s.now - t.wokenAt
-		t.stats.SumLatency += latency
-		t.stats.MaxLatency = max(t.stats.MaxLatency, latency)
+		t.stats.sumLatency += latency
+		t.stats.maxLatency = max(t.stats.maxLatency, latency)
 		s.emit(SimEvent{Kind: SimRuns, CPU: cpu, Task: next, Value: latency})
 	}
 	if t.left > 0 {

@@ -35,7 +35,7 @@ func (s *Sim) resume(cpu CPU) {
 // anew because the task sleeps, has ended or yields.
 func (s *Sim) step(cpu CPU, id TaskID) bool {
 	t := &s.tasks[id]
-	if t.pc >= len(t.prog) {
+	if int(t.pc) >= len(t.prog) {
 		return s.exit(cpu, id)
 	}
 	st := t.prog[t.pc]
@@ -68,7 +68,7 @@ func (s *Sim) step(cpu CPU, id TaskID) bool {
 // repeat goes back in a program.
 func (s *Sim) repeat(t *simTask, st Step) {
 	if st.N == 0 {
-		t.pc = int(st.M)
+		t.pc = int32(st.M)
 		return
 	}
 	if t.loops == nil {
@@ -76,7 +76,7 @@ func (s *Sim) repeat(t *simTask, st Step) {
 	}
 	n := &t.loops[t.pc-1]
 	if *n++; *n < st.N {
-		t.pc = int(st.M)
+		t.pc = int32(st.M)
 		return
 	}
 	*n = 0
@@ -86,7 +86,7 @@ func (s *Sim) repeat(t *simTask, st Step) {
 func (s *Sim) act(cpu CPU, id TaskID, st Step) bool {
 	switch st.Op {
 	case OpWake:
-		if int(st.N) < len(s.tasks) {
+		if st.N < int64(len(s.tasks)) {
 			s.wake(TaskID(st.N), cpu)
 		}
 	case OpSend:
@@ -190,7 +190,7 @@ func (s *Sim) ready(id TaskID, flags, wake int) {
 	s.fail(s.k.CheckPreempt(id, wake))
 	t := &s.tasks[id]
 	t.wokenAt, t.fresh, t.stats.waitFrom = s.now, true, s.now
-	t.stats.Wakeups++
+	t.stats.wakeups++
 	kind := SimWakeup
 	if wake == WakeFork {
 		kind = SimWakeupNew
@@ -203,7 +203,7 @@ func (s *Sim) ready(id TaskID, flags, wake int) {
 func (s *Sim) move(id TaskID, to CPU, state State) {
 	from := s.m.tasks[id].cpu
 	s.emit(SimEvent{Kind: SimMigrate, CPU: from, Task: id, From: from, To: to})
-	s.tasks[id].stats.Migrations++
+	s.tasks[id].stats.migrations++
 	s.clock(from)
 	if state == StateWaking {
 		s.k.SetState(id, state)

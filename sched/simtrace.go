@@ -85,7 +85,7 @@ func (s *Sim) pid(t TaskID) int32 { return s.m.tasks[t].pid }
 const maxComm = 15
 
 func (s *Sim) commOf(t TaskID) string {
-	c := s.tasks[t].comm
+	c := s.comms[t]
 	if s.m.tasks[t].class == ClassIdle {
 		return "swapper/" + strconv.Itoa(int(s.m.tasks[t].cpu))
 	}
