@@ -122,7 +122,7 @@ func (m *Machine) walkGroups(g GroupID, cpu CPU, f func(*cfsQueue)) {
 // It says false if the pool had a nanosecond after all.
 func (m *Machine) throttle(q *cfsQueue) bool {
 	m.probeQueue(PointThrottle, q, None, 0)
-	if m.assign(q, 1) {
+	if !m.prof.OldFair && m.assign(q, 1) {
 		return false
 	}
 	b := m.pool(q)
@@ -130,7 +130,7 @@ func (m *Machine) throttle(q *cfsQueue) bool {
 	rq := m.rqOf(q)
 	m.walkGroups(q.group, q.cpu, func(q *cfsQueue) {
 		if q.throttleCount == 0 {
-			q.throttledPelt = rq.pelt()
+			q.throttledPelt = m.throttleClock(rq)
 		}
 		q.throttleCount++
 	})
@@ -170,7 +170,7 @@ func (m *Machine) removeTasks(q *cfsQueue) bool {
 		}
 		if dequeue {
 			m.fair.dequeueEntity(above, id, m.throttleFlags(se))
-		} else {
+		} else if !m.prof.OldFair {
 			m.updateLoadAvg(above, id, 0)
 			m.updateRunnable(se)
 		}
@@ -221,7 +221,7 @@ func (m *Machine) unthrottle(q *cfsQueue) {
 	m.dropThrottled(b, q)
 	m.walkGroups(q.group, q.cpu, func(q *cfsQueue) {
 		if q.throttleCount--; q.throttleCount == 0 {
-			q.throttledPeltTime += rq.pelt() - q.throttledPelt
+			q.throttledPeltTime += m.throttleClock(rq) - q.throttledPelt
 		}
 	})
 	first := m.queues[rq.root].hNrQueued == 0
@@ -250,7 +250,7 @@ func (m *Machine) addTasksAbove(q *cfsQueue) bool {
 		enqueue = enqueue && !se.onRQ
 		if enqueue {
 			m.fair.enqueueEntity(above, id, EnqueueWakeup)
-		} else {
+		} else if !m.prof.OldFair {
 			m.updateLoadAvg(above, id, updateTG)
 			m.updateRunnable(se)
 		}

@@ -187,6 +187,7 @@ func (c *cfs) enqueueEntity(q *cfsQueue, id EntityID, flags int) {
 	c.updateLoadAvg(q, id, updateTG|doAttach)
 	c.updateRunnable(se)
 	c.updateGroup(id)
+	c.enqueueRunnable(q, se)
 	c.accountEnqueue(q, id)
 	if flags&EnqueueWakeup != 0 {
 		c.place(q, id, false)
@@ -209,12 +210,13 @@ func (c *cfs) dequeueEntity(q *cfsQueue, id EntityID, flags int) bool {
 	c.probeQueue(PointDequeueEntity, q, id, flags)
 	se := &c.ents[id]
 	action := updateTG
-	if se.isTask() && c.tasks[se.task].onRQ == onMigrating {
+	if se.isTask() && c.tasks[se.task].onRQ == onMigrating && !c.prof.OldFair {
 		action |= doDetach
 	}
 	c.updateCurr(q)
 	c.updateLoadAvg(q, id, action)
 	c.updateRunnable(se)
+	c.dequeueRunnable(q, se)
 	c.statsDequeue(q, id, flags)
 	c.clearBuddies(q, id)
 	if id != q.curr {
@@ -430,13 +432,16 @@ func (c *cfs) reweightEntity(q *cfsQueue, id EntityID, weight uint64) {
 			c.updateCurr(q)
 		}
 		q.load.sub(se.load.weight)
+		c.dequeueRunnable(q, se)
 	}
 	c.dequeueLoadAvg(q, se)
 	se.load.set(weight)
+	c.rescaleRunnable(se)
 	c.rescaleLoadAvg(se)
 	c.enqueueLoadAvg(q, se)
 	if se.onRQ {
 		q.load.add(se.load.weight)
+		c.enqueueRunnable(q, se)
 	}
 }
 

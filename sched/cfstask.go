@@ -308,7 +308,7 @@ func (m *Machine) matching(a, b EntityID) (EntityID, EntityID) {
 
 func (c *cfs) prioChanged(rq *runQueue, t TaskID, old int) {
 	c.probeTask(PointPrioChangedFair, rq, t, old)
-	if c.tasks[t].onRQ != queued || c.queues[rq.root].nrRunning == 1 {
+	if c.tasks[t].onRQ != queued || c.queues[rq.root].nrRunning == 1 && !c.prof.OldFair {
 		return
 	}
 	if rq.curr != t {
@@ -380,8 +380,11 @@ func (c *cfs) migrate(t TaskID) {
 	if task.state == StateWaking {
 		se.vruntime -= c.queueOf(se).minVruntime
 	}
-	if task.onRQ != onMigrating {
+	switch {
+	case task.onRQ != onMigrating:
 		c.removeEntityLoad(task.se)
+	case c.prof.OldFair: // later it was detached as it left its queue
+		c.detachEntity(task.se)
 	}
 	se.avg.lastUpdate = 0
 }

@@ -21,8 +21,18 @@ func (e *CgroupError) Error() string {
 	return "sched: " + e.File + ": " + e.Errno + ": " + strconv.FormatInt(e.Value, 10) + ", want " + e.Want
 }
 
-// NewGroup makes a cgroup below another, with cpu.weight 100 and no limit.
-func (k Kernel) NewGroup(parent GroupID) (GroupID, error) { return k.AddGroup(parent, nice0Load) }
+// NewGroup makes a cgroup below another, with cpu.weight 100 and no limit
+// (sched_create_group, sched_online_group).
+func (k Kernel) NewGroup(parent GroupID) (GroupID, error) {
+	g, err := k.AddGroup(parent, nice0Load)
+	if err != nil {
+		return g, err
+	}
+	for _, q := range k.m.groups[g].queues {
+		k.m.attachEntity(k.m.queues[q].entity)
+	}
+	return g, nil
+}
 
 func (k Kernel) group(file string, g GroupID) (*group, error) {
 	if !known(k.m.groups, g) {

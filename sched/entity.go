@@ -20,7 +20,7 @@ type entity struct {
 	deadline   uint64 // EEVDF: virtual deadline; a difference while relDeadline
 	vlag       int64  // EEVDF: lag while it is not queued; while it runs the end of slice protection
 	sliceNS    uint64 // EEVDF: request length, ns
-	runnableWt uint64 // runnable_weight: tasks below a group's entity
+	runnableWt uint64 // runnable_weight: tasks below a group's entity; up to 5.6 its weight, see oldload.go
 	avg        loadAvg
 }
 
@@ -46,6 +46,7 @@ type cfsQueue struct {
 	avgVruntime            int64    // EEVDF: sum of (vruntime - zeroVruntime) * weight over the tree
 	avgLoad                uint64   // EEVDF: sum of the weights over the tree
 
+	runnableWt   uint64 // up to 5.6: runnable_weight, sum of its entities'
 	avg          loadAvg
 	removed      removedLoad
 	propagate    bool  // its group's entity has to take over its load
@@ -67,7 +68,7 @@ type cfsQueue struct {
 // removedLoad collects what tasks that left while asleep contributed.
 type removedLoad struct {
 	nr                   int
-	load, util, runnable uint64
+	load, util, runnable uint64 // runnable: up to 5.6 sums of load
 }
 
 // weightDown is a weight without its fractional bits (scale_load_down): never

@@ -26,10 +26,13 @@ func (m *Machine) newChild(parent GroupID, shares uint64) GroupID {
 		m.groups[id].queues = append(m.groups[id].queues, q)
 		se := m.newEntity(entity{task: NoTask, myQ: q, queue: above, parent: m.queues[above].entity})
 		m.ents[se].load.set(shares)
+		if m.prof.OldFair {
+			m.ents[se].runnableWt = shares
+		}
 		m.ents[se].depth = m.depthIn(above)
 		m.queues[q].entity = se
 		m.queues[q].throttleCount = m.queues[above].throttleCount
-		m.queues[q].throttledPelt = m.rqs[cpu].pelt()
+		m.queues[q].throttledPelt = m.throttleClock(&m.rqs[cpu])
 	}
 	return id
 }
@@ -109,7 +112,7 @@ func (m *Machine) groupShares(q *cfsQueue) uint64 {
 	default:
 		return g.shares
 	}
-	load := max(weightDown(q.load.weight), q.avg.load)
+	load := max(m.weightDown(q.load.weight), q.avg.load)
 	all := uint64(g.loadAvg) - q.tgContrib + load
 	shares := g.shares * load
 	if all != 0 {
@@ -121,7 +124,7 @@ func (m *Machine) groupShares(q *cfsQueue) uint64 {
 // updateRunnable notes the tasks below a group's entity for load tracking
 // (se_update_runnable).
 func (m *Machine) updateRunnable(se *entity) {
-	if !se.isTask() {
+	if !se.isTask() && !m.prof.OldFair {
 		se.runnableWt = uint64(m.queues[se.myQ].hNrRunning)
 	}
 }

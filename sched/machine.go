@@ -16,6 +16,8 @@ type Config struct {
 	LazyPreemption bool
 }
 
+const maxCPUs = 8192
+
 // Machine is the scheduler of one simulated machine: its CPUs' run queues, its
 // tasks and its task groups. It is a plain value without goroutines; all times
 // are nanoseconds of simulated clocks. A Machine must not be copied and not be
@@ -106,7 +108,7 @@ type taskStats struct {
 
 // New makes a machine: all CPUs idle, clocks at 0, only the root group.
 func New(cfg Config) (*Machine, error) {
-	if cfg.CPUs < 1 || cfg.CPUs > 8192 {
+	if cfg.CPUs < 1 || cfg.CPUs > maxCPUs {
 		return nil, &ConfigError{Field: "CPUs", Value: int64(cfg.CPUs), Want: "1 to 8192"}
 	}
 	if cfg.Profile.Name == "" {

@@ -33,11 +33,11 @@ func decayFactors() (f [peltHalfLife]uint64) {
 type loadAvg struct {
 	lastUpdate    uint64 // ns; 0: not attached to a queue
 	loadSum       uint64
-	runnableSum   uint64
+	runnableSum   uint64 // up to 5.6 of weight, then of tasks in parts of 1024
 	utilSum       uint32
 	periodContrib uint32 // us of the period that is not over
 	load          uint64 // load_avg
-	runnable      uint64 // runnable_avg, parts of 1024
+	runnable      uint64 // runnable_avg, parts of 1024; up to 5.6 runnable_load_avg
 	util          uint64 // util_avg, parts of 1024
 }
 
@@ -59,8 +59,9 @@ func segments(periods, first, last uint64) uint64 {
 	return decay(first, periods) + (peltMax - decay(peltMax, periods) - 1024) + last
 }
 
-// updateSum adds the time up to now to the sums; it says whether a period
-// ended, so that the averages change (___update_load_sum).
+// updateSum adds the time up to now to the sums, runnable being in the unit of its
+// sum; it says whether a period ended, so that the averages change
+// (___update_load_sum).
 func (a *loadAvg) updateSum(now, load, runnable uint64, running bool) bool {
 	delta := now - a.lastUpdate
 	if int64(delta) < 0 {
@@ -88,18 +89,18 @@ func (a *loadAvg) updateSum(now, load, runnable uint64, running bool) bool {
 	}
 	a.periodContrib = uint32(delta)
 	a.loadSum += load * contrib
-	a.runnableSum += runnable * contrib << capacityShift
+	a.runnableSum += runnable * contrib
 	if running {
 		a.utilSum += uint32(contrib << capacityShift)
 	}
 	return periods > 0
 }
 
-// updateAvg computes the averages from the sums.
-func (a *loadAvg) updateAvg(load uint64) {
+// updateAvg computes the averages from the sums and their weights.
+func (a *loadAvg) updateAvg(load, runnable uint64) {
 	d := a.divider()
 	a.load = load * a.loadSum / d
-	a.runnable = a.runnableSum / d
+	a.runnable = runnable * a.runnableSum / d
 	a.util = uint64(a.utilSum) / d
 }
 
@@ -133,6 +134,15 @@ func floor32(sum, avg uint64) uint64 { return uint64(max(uint32(sum), uint32(avg
 // pelt is rq_clock_pelt.
 func (rq *runQueue) pelt() uint64 { return rq.clockPelt - rq.lostIdle }
 
+// throttleClock is the clock that stops while a queue is throttled: up to 5.6
+// rq_clock_task, though it is taken off rq_clock_pelt.
+func (m *Machine) throttleClock(rq *runQueue) uint64 {
+	if m.prof.OldFair {
+		return rq.clockTask
+	}
+	return rq.pelt()
+}
+
 // queuePelt is the clock of a queue's load: it stands while the queue is
 // throttled (cfs_rq_clock_pelt).
 func (m *Machine) queuePelt(q *cfsQueue) uint64 {
@@ -152,6 +162,16 @@ func (m *Machine) queueIdlePelt(q *cfsQueue) {
 
 // weight is an entity's weight without fraction (se_weight).
 func (se *entity) weight() uint64 { return weightDown(se.load.weight) }
+
+// weightOf is se_weight, which up to 5.6 may be 0 for a group.
+func (m *Machine) weightOf(se *entity) uint64 { return m.weightDown(se.load.weight) }
+
+func (m *Machine) weightDown(w uint64) uint64 {
+	if m.prof.OldFair {
+		return w >> loadShift
+	}
+	return weightDown(w)
+}
 
 // runnableTasks is what an entity counts as runnable (se_runnable).
 func (se *entity) runnableTasks() uint64 {
@@ -203,8 +223,15 @@ func (m *Machine) trackLoad(q *cfsQueue, id EntityID, flags int) {
 func (m *Machine) updateEntitySum(now uint64, q *cfsQueue, id EntityID) {
 	now = m.probeValue(PointUpdateLoadAvgSE, q, id, now)
 	se := &m.ents[id]
-	if se.avg.updateSum(now, uint64(b2u(se.onRQ)), se.runnableTasks(), q.curr == id) {
-		se.avg.updateAvg(se.weight())
+	load := uint64(b2u(se.onRQ))
+	if m.prof.OldFair {
+		if se.avg.updateSum(now, load, load, q.curr == id) {
+			se.avg.updateAvg(m.weightOf(se), m.runnableWeight(se))
+		}
+		return
+	}
+	if se.avg.updateSum(now, load, se.runnableTasks()<<capacityShift, q.curr == id) {
+		se.avg.updateAvg(se.weight(), 1)
 	}
 }
 
@@ -217,8 +244,12 @@ func (m *Machine) updateQueueAvg(now uint64, q *cfsQueue) bool {
 		changed = true
 	}
 	now = m.probeValue(PointUpdateLoadAvgCFS, q, None, now)
-	if q.avg.updateSum(now, weightDown(q.load.weight), uint64(q.hNrRunning), q.curr >= 0) {
-		q.avg.updateAvg(1)
+	runnable := uint64(q.hNrRunning) << capacityShift
+	if m.prof.OldFair {
+		runnable = m.weightDown(q.runnableWt)
+	}
+	if q.avg.updateSum(now, m.weightDown(q.load.weight), runnable, q.curr >= 0) {
+		q.avg.updateAvg(1, 1)
 		changed = true
 	}
 	return changed
@@ -239,14 +270,22 @@ func (m *Machine) updateBlocked(q *cfsQueue) {
 	if q.entity < 0 {
 		return
 	}
+	flags := updateTG
+	if m.prof.OldFair {
+		flags = 0
+	}
 	if se := &m.ents[q.entity]; se.avg.load != 0 || se.avg.util != 0 || q.propagate {
-		m.updateLoadAvg(m.queueOf(se), q.entity, updateTG)
+		m.updateLoadAvg(m.queueOf(se), q.entity, flags)
 	}
 }
 
 func (m *Machine) applyRemoved(q *cfsQueue) {
 	d, r, a := q.avg.divider(), q.removed, &q.avg
 	q.removed = removedLoad{}
+	if m.prof.OldFair {
+		m.applyRemovedOld(q, &r)
+		return
+	}
 	subPositive(&a.load, r.load)
 	subPositive(&a.loadSum, r.load*d)
 	a.floorLoad()
@@ -270,6 +309,10 @@ func (m *Machine) addPropagate(q *cfsQueue, runnableSum int64) {
 func (m *Machine) attachLoad(q *cfsQueue, se *entity) {
 	a, d := &se.avg, q.avg.divider()
 	a.lastUpdate, a.periodContrib = q.avg.lastUpdate, q.avg.periodContrib
+	if m.prof.OldFair {
+		m.attachLoadOld(q, se)
+		return
+	}
 	a.utilSum = uint32(a.util * d)
 	a.runnableSum = a.runnable * d
 	a.loadSum = a.load * d
@@ -290,6 +333,10 @@ func (m *Machine) attachLoad(q *cfsQueue, se *entity) {
 // (detach_entity_load_avg).
 func (m *Machine) detachLoad(q *cfsQueue, se *entity) {
 	m.dequeueLoadAvg(q, se)
+	if m.prof.OldFair {
+		m.detachLoadOld(q, se)
+		return
+	}
 	subPositive(&q.avg.util, se.avg.util)
 	q.avg.subUtil(se.avg.utilSum)
 	q.avg.floorUtil()
@@ -302,22 +349,24 @@ func (m *Machine) detachLoad(q *cfsQueue, se *entity) {
 func (m *Machine) enqueueLoadAvg(q *cfsQueue, se *entity) {
 	if m.cfg.LoadTracking {
 		q.avg.load += se.avg.load
-		q.avg.loadSum += se.weight() * se.avg.loadSum
+		q.avg.loadSum += m.weightOf(se) * se.avg.loadSum
 	}
 }
 
 func (m *Machine) dequeueLoadAvg(q *cfsQueue, se *entity) {
 	if m.cfg.LoadTracking {
 		subPositive(&q.avg.load, se.avg.load)
-		subPositive(&q.avg.loadSum, se.weight()*se.avg.loadSum)
-		q.avg.floorLoad()
+		subPositive(&q.avg.loadSum, m.weightOf(se)*se.avg.loadSum)
+		if !m.prof.OldFair {
+			q.avg.floorLoad()
+		}
 	}
 }
 
 // rescaleLoadAvg gives an entity the load of its new weight.
 func (m *Machine) rescaleLoadAvg(se *entity) {
 	if m.cfg.LoadTracking {
-		se.avg.load = se.weight() * se.avg.loadSum / se.avg.divider()
+		se.avg.load = m.weightOf(se) * se.avg.loadSum / se.avg.divider()
 	}
 }
 
@@ -350,6 +399,10 @@ func (m *Machine) propagate(se *entity) bool {
 	gq, q := &m.queues[se.myQ], m.queueOf(se)
 	gq.propagate = false
 	m.addPropagate(q, gq.propRunnable)
+	if m.prof.OldFair {
+		m.propagateOld(q, se, gq)
+		return true
+	}
 	m.propagateUtil(q, se, gq)
 	m.propagateRunnable(q, se, gq)
 	m.propagateLoad(q, se, gq)
@@ -419,11 +472,14 @@ func (m *Machine) propagateLoad(q *cfsQueue, se *entity, gq *cfsQueue) {
 // propagateUp updates the entities above one that came or left
 // (propagate_entity_cfs_rq).
 func (m *Machine) propagateUp(id EntityID) {
-	if m.queueOf(&m.ents[id]).throttled {
+	if m.queueOf(&m.ents[id]).throttled && !m.prof.OldFair {
 		return
 	}
 	for id = m.ents[id].parent; id >= 0; id = m.ents[id].parent {
 		q := m.queueOf(&m.ents[id])
+		if q.throttled && m.prof.OldFair {
+			return
+		}
 		m.updateLoadAvg(q, id, updateTG)
 		if q.throttled {
 			return
@@ -472,7 +528,11 @@ func (m *Machine) ageEntityLoad(id EntityID, to QueueID) {
 // ageBlocked decays the load of a sleeping entity (__update_load_avg_blocked_se).
 func (m *Machine) ageBlocked(se *entity, now uint64) {
 	if se.avg.updateSum(now, 0, 0, false) {
-		se.avg.updateAvg(se.weight())
+		runnable := uint64(1)
+		if m.prof.OldFair {
+			runnable = m.runnableWeight(se)
+		}
+		se.avg.updateAvg(m.weightOf(se), runnable)
 	}
 }
 
@@ -488,6 +548,10 @@ func (m *Machine) removeEntityLoad(id EntityID) {
 	q.removed.nr++
 	q.removed.util += se.avg.util
 	q.removed.load += se.avg.load
+	if m.prof.OldFair {
+		q.removed.runnable += se.avg.loadSum
+		return
+	}
 	q.removed.runnable += se.avg.runnable
 }
 
@@ -497,7 +561,10 @@ func (m *Machine) initEntityLoad(id EntityID) {
 	se := &m.ents[id]
 	se.avg = loadAvg{}
 	if se.isTask() {
-		se.avg.load = se.weight()
+		se.avg.load = m.weightOf(se)
+		if m.prof.OldFair {
+			se.avg.runnable = se.avg.load
+		}
 	}
 }
 
@@ -510,7 +577,7 @@ func (m *Machine) firstUtil(t TaskID) {
 	}
 	se := &m.ents[m.tasks[t].se]
 	q := m.queueOf(se)
-	if m.tasks[t].class != ClassFair {
+	if m.tasks[t].class != ClassFair && !m.prof.OldFair {
 		se.avg.lastUpdate = m.queuePelt(q)
 		return
 	}
@@ -524,5 +591,12 @@ func (m *Machine) firstUtil(t TaskID) {
 			se.avg.util = min(q.avg.util*w/(q.avg.load+1), uint64(limit))
 		}
 	}
-	se.avg.runnable = se.avg.util
+	switch {
+	case !m.prof.OldFair:
+		se.avg.runnable = se.avg.util
+	case m.tasks[t].class == ClassFair: // since 6.1 enqueueing does it
+		m.attachEntity(m.tasks[t].se)
+	default:
+		se.avg.lastUpdate = m.queuePelt(q)
+	}
 }

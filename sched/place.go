@@ -12,10 +12,14 @@ import "math/bits"
 // CPUMask is a set of CPUs: bit n%64 of word n/64 is CPU n. Nil means all.
 type CPUMask []uint64
 
-// MaskOf is the set of some CPUs.
+// MaskOf is the set of some CPUs; what cannot be a CPU's number (0 to 8191) is left
+// out.
 func MaskOf(cpus ...CPU) CPUMask {
-	var m CPUMask
+	m := CPUMask{}
 	for _, c := range cpus {
+		if c < 0 || c >= maxCPUs {
+			continue
+		}
 		for int(c)/64 >= len(m) {
 			m = append(m, 0)
 		}

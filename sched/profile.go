@@ -107,6 +107,10 @@ type Profile struct {
 	// IdleCredit (CFS): a SCHED_IDLE sleeper's credit is the minimal
 	// granularity. Linux 5.17.
 	IdleCredit bool
+	// OldFair (CFS): what is runnable is tracked by weight, sums of load have no
+	// lower bound, a queue out of runtime is throttled without asking its pool
+	// once more, and a new priority of the only task reschedules. Up to Linux 5.6.
+	OldFair bool
 	// NextOverLast (CFS): the next buddy wins over the last one, and picking
 	// an entity makes it no buddy any more. Up to Linux 5.11.
 	NextOverLast bool
@@ -187,8 +191,9 @@ func eevdfTunables(slice uint64, more Features) Tunables {
 }
 
 // Linux5_4 shares its rules with 6.1; where they differ it is as its source
-// says.
-var Linux5_4 = Profile{Name: "5.4", NextOverLast: true, Tunables: cfsTunables(0, 0)}
+// says. Its load tracking is equal to that kernel's functions on drawn operations;
+// a Sim of several CPUs places and balances tasks as 6.1 does.
+var Linux5_4 = Profile{Name: "5.4", NextOverLast: true, OldFair: true, Tunables: cfsTunables(0, RTRuntimeShare)}
 
 // Linux6_1 is proven by replaying what such kernels did: captures of Debian's
 // 6.1 with all functions of the scheduler, event by event.

@@ -343,7 +343,7 @@ func (m *Machine) updateRTLoad(rq *runQueue, running bool) {
 // updateClass updates the load of a class that has no entities.
 func (a *loadAvg) updateClass(now uint64, running bool) {
 	r := uint64(b2u(running))
-	if a.updateSum(now, r, r, running) {
-		a.updateAvg(1)
+	if a.updateSum(now, r, r<<capacityShift, running) {
+		a.updateAvg(1, 1)
 	}
 }
