@@ -83,12 +83,21 @@ func (s *Sim) nextBusiest(cpu CPU, size int, least uint32, tried CPU, had uint32
 
 // take moves a waiting task from one CPU to another.
 func (s *Sim) take(t TaskID, from, to CPU) bool {
+	if !s.takeOff(t, from, to) {
+		return false
+	}
+	s.enqueueMoved(t)
+	return true
+}
+
+// takeOff takes a waiting task off a CPU and makes it another one's, where it is not
+// queued yet.
+func (s *Sim) takeOff(t TaskID, from, to CPU) bool {
 	s.clock(from)
 	if _, err := s.k.Dequeue(t, DequeueNoClock); err != nil {
 		return false
 	}
 	s.move(t, to, StateRunning)
-	s.enqueueMoved(t)
 	return true
 }
 

@@ -5,6 +5,7 @@ package sched
 
 func (c *cfs) enqueueTask(rq *runQueue, t TaskID, flags int) {
 	c.probeTask(PointEnqueueTaskFair, rq, t, flags)
+	c.estimateEnqueue(rq, t)
 	idle := b2u(c.tasks[t].policy == PolicyIdle)
 	se := c.tasks[t].se
 	for ; se >= 0 && !c.ents[se].onRQ; se = c.ents[se].parent {
@@ -49,13 +50,24 @@ func (q *cfsQueue) addTasks(n, idle uint32) uint32 {
 func (c *cfs) dequeueTask(rq *runQueue, t TaskID, flags int) bool {
 	c.probeTask(PointDequeueTaskFair, rq, t, flags)
 	sleep := flags&DequeueSleep != 0
+	c.estimateDequeue(rq, t)
+	c.dequeueUp(rq, t, flags)
+	if sleep {
+		c.estimateUpdate(t)
+	}
+	return true
+}
+
+// dequeueUp takes a task and the groups that it leaves empty out of their queues.
+func (c *cfs) dequeueUp(rq *runQueue, t TaskID, flags int) {
+	sleep := flags&DequeueSleep != 0
 	idle := b2u(c.tasks[t].policy == PolicyIdle)
 	se := c.tasks[t].se
 	for se >= 0 {
 		q := c.queueOf(&c.ents[se])
 		c.dequeueEntity(q, se, flags)
 		if idle = q.subTasks(1, idle); q.throttled {
-			return true
+			return
 		}
 		se = c.ents[se].parent
 		if q.load.weight != 0 {
@@ -73,11 +85,10 @@ func (c *cfs) dequeueTask(rq *runQueue, t TaskID, flags int) bool {
 		c.updateRunnable(&c.ents[se])
 		c.updateGroup(se)
 		if idle = q.subTasks(1, idle); q.throttled {
-			return true
+			return
 		}
 	}
 	rq.nrRunning--
-	return true
 }
 
 // subTasks undoes addTasks.

@@ -64,8 +64,9 @@
 // # What is not the kernel's
 //
 // Where a task is placed and when load is balanced depends on loads, caches and
-// races of a real machine. [Sim] has rules in outline (place.go, balance.go);
-// replays take the CPU from the trace. Linux5_4 and the vanilla profiles of EEVDF
-// are made from their source and proven only by what they share with the captured
-// kernels; each profile says so.
+// races of a real machine. A [Sim] with load tracking follows Linux 6.1
+// (wakeplace.go, idlest.go, loadbalance.go), one without goes by numbers of tasks
+// (place.go, balance.go); replays take the CPU from the trace. Linux5_4 and the
+// vanilla profiles of EEVDF are made from their source and proven only by what they
+// share with the captured kernels; each profile says so.
 package sched

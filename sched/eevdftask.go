@@ -29,6 +29,9 @@ func (q *cfsQueue) subQueued(n, runnable, idle uint32) uint32 {
 func (e *eevdf) enqueueTask(rq *runQueue, t TaskID, flags int) {
 	e.probeTask(PointEnqueueTaskFair, rq, t, flags)
 	se := e.tasks[t].se
+	if !e.ents[se].delayed || e.tasks[t].onRQ != onMigrating && flags&EnqueueRestore == 0 {
+		e.estimateEnqueue(rq, t)
+	}
 	if flags&EnqueueDelayed != 0 {
 		e.requeueDelayed(se)
 		return
@@ -94,6 +97,12 @@ func (e *eevdf) refreshAbove(id EntityID, slice uint64) uint64 {
 
 func (e *eevdf) dequeueTask(rq *runQueue, t TaskID, flags int) bool {
 	e.probeTask(PointDequeueTaskFair, rq, t, flags)
+	if !e.ents[e.tasks[t].se].delayed || e.tasks[t].onRQ != onMigrating && flags&DequeueSave == 0 {
+		e.estimateDequeue(rq, t)
+	}
+	if flags&DequeueSleep != 0 {
+		e.estimateUpdate(t)
+	}
 	return e.dequeueEntities(rq, e.tasks[t].se, flags)
 }
 

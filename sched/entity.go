@@ -22,6 +22,8 @@ type entity struct {
 	sliceNS    uint64 // EEVDF: request length, ns
 	runnableWt uint64 // runnable_weight: tasks below a group's entity; up to 5.6 its weight, see oldload.go
 	avg        loadAvg
+	estLast    uint32 // see utilest.go: what it used in its last activation
+	estAverage uint32 // and on average
 }
 
 // cfsQueue is a cfs_rq: the fair entities of one group on one CPU.
@@ -52,6 +54,8 @@ type cfsQueue struct {
 	propagate    bool  // its group's entity has to take over its load
 	propRunnable int64 // the runnable sum to take over
 	tgContrib    uint64
+	hLoad        uint64 // its part of its CPU's load, as of tick hLoadTick
+	hLoadTick    uint64
 	tgUpdated    uint64 // rq clock when tgContrib was set
 
 	runtimeEnabled               bool

@@ -70,8 +70,10 @@ func (s *Sim) groupStats(e *lbEnv, first CPU) groupStats {
 		}
 		q := s.rootQueue(c)
 		g.load += q.avg.load
-		g.util += q.avg.util
-		g.runnable += q.avg.runnable
+		g.util += s.m.utilization(c)
+		if !s.m.prof.OldFair { // it is of weights there
+			g.runnable += q.avg.runnable
+		}
 		g.fair += uint64(q.hNrRunning)
 		n := uint64(s.m.rqs[c].nrRunning)
 		g.overload = g.overload || n > 1

@@ -4,8 +4,8 @@ package sched
 // at intervals any, looks for the busiest group of its domain and in it for the
 // busiest CPU, and takes tasks until the imbalance is gone. What the kernel limits
 // by the time that balancing takes is not limited here: it takes none. Left out are
-// asymmetric capacities, energy, NUMA balancing's preferences, utilization as
-// estimated (util_est), and tasks whose dequeueing is delayed, which stay.
+// asymmetric capacities, energy, NUMA balancing's preferences, and tasks whose
+// dequeueing is delayed, which stay.
 
 // cpuIdleness is for whom a CPU balances (cpu_idle_type).
 type cpuIdleness uint8
@@ -253,15 +253,16 @@ func (s *Sim) busiestGroup(e *lbEnv) (busiest groupStats, found bool) {
 	groups := (int(end-first) + e.d.group - 1) / e.d.group
 	at := int(e.local-first) / e.d.group
 	sums := domainStats{spread: e.level > 0 && s.levels[e.level-1].preferSpread}
-	overload := false
+	overload, util := false, uint64(0)
 	for i := range groups { // from dst's own on
 		g := s.groupStats(e, first+CPU((at+i)%groups*e.d.group))
-		overload = overload || g.overload
+		overload, util = overload || g.overload, util+g.util
 		sums.add(&g, i == 0)
 	}
 	if e.level == len(s.levels)-1 {
 		s.overload = overload
 	}
+	s.limitSearch(e, util)
 	if !sums.found || !sums.worthIt(e) {
 		return sums.busiest, false
 	}
@@ -382,8 +383,8 @@ func (s *Sim) busiestQueue(e *lbEnv, g groupStats) (CPU, bool) {
 				best, most, mostCapacity = c, q.avg.load, capacity
 			}
 		case migrateUtil:
-			if n > 1 && q.avg.util > most {
-				best, most = c, q.avg.util
+			if util := s.m.utilization(c); n > 1 && util > most {
+				best, most = c, util
 			}
 		case migrateTasks:
 			if n > most {
@@ -430,20 +431,25 @@ func (s *Sim) detach(e *lbEnv, st *domainState) (moved int) {
 		if t < 0 {
 			break
 		}
-		if e.loop++; e.loop > e.loopMax && (!e.allPinned || e.loop > int(s.rootQueue(e.src).hNrQueued)) {
+		if e.loop++; e.loop > e.loopMax {
 			break
 		}
 		if !s.canMigrate(e, st, t) || !s.fits(e, st, t) {
 			s.m.recentTouch(t)
 			continue
 		}
-		if !s.take(t, e.src, e.dst) {
+		if !s.takeOff(t, e.src, e.dst) {
 			break
 		}
-		if moved++; e.idle == cpuNewlyIdle {
+		if s.moving = append(s.moving, t); e.idle == cpuNewlyIdle {
 			break
 		}
 	}
+	moved = len(s.moving)
+	for i := range s.moving { // the last one comes first (attach_tasks)
+		s.enqueueMoved(s.moving[moved-1-i])
+	}
+	s.moving = s.moving[:0]
 	return moved
 }
 
@@ -457,7 +463,7 @@ func (s *Sim) fits(e *lbEnv, st *domainState, t TaskID) bool {
 			return false
 		}
 	case migrateUtil:
-		if by = int64(s.m.ents[s.m.tasks[t].se].avg.util); by > e.imbalance {
+		if by = int64(s.m.taskUtilization(t)); by>>min(st.failed, 62) > e.imbalance {
 			return false
 		}
 	}
@@ -472,14 +478,20 @@ func (s *Sim) taskLoad(t TaskID) uint64 {
 	return se.avg.load * s.queueLoad(se.queue) / (s.m.queues[se.queue].avg.load + 1)
 }
 
-// queueLoad is a queue's part of its CPU's load (update_cfs_rq_h_load).
+// queueLoad is a queue's part of its CPU's load, computed once in a tick
+// (update_cfs_rq_h_load).
 func (s *Sim) queueLoad(id QueueID) uint64 {
 	q := &s.m.queues[id]
-	if q.entity < 0 {
-		return q.avg.load
+	now := s.tickOf() + 1 // 0 is never
+	if q.hLoadTick == now {
+		return q.hLoad
 	}
-	se := &s.m.ents[q.entity]
-	return s.queueLoad(se.queue) * se.avg.load / (s.m.queues[se.queue].avg.load + 1)
+	q.hLoad, q.hLoadTick = q.avg.load, now
+	if q.entity >= 0 {
+		se := &s.m.ents[q.entity]
+		q.hLoad = s.queueLoad(se.queue) * se.avg.load / (s.m.queues[se.queue].avg.load + 1)
+	}
+	return q.hLoad
 }
 
 // canMigrate is can_migrate_task.

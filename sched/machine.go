@@ -63,6 +63,7 @@ type runQueue struct {
 	stop         TaskID // stopper thread that is runnable, NoTask if none
 	needResched  bool   // TIF_NEED_RESCHED of curr
 	lazyResched  bool   // TIF_NEED_RESCHED_LAZY of curr
+	estimate     uint32 // util_est of its fair tasks
 	rt           rtQueue
 	dl           dlQueue
 	avgRT, avgDL loadAvg

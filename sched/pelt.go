@@ -227,11 +227,13 @@ func (m *Machine) updateEntitySum(now uint64, q *cfsQueue, id EntityID) {
 	if m.prof.OldFair {
 		if se.avg.updateSum(now, load, load, q.curr == id) {
 			se.avg.updateAvg(m.weightOf(se), m.runnableWeight(se))
+			se.estimateChanged()
 		}
 		return
 	}
 	if se.avg.updateSum(now, load, se.runnableTasks()<<capacityShift, q.curr == id) {
 		se.avg.updateAvg(se.weight(), 1)
+		se.estimateChanged()
 	}
 }
 

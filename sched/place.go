@@ -2,12 +2,10 @@ package sched
 
 import "math/bits"
 
-// Where a woken, new or moved task runs. On a real machine this depends on
-// loads, idle states and races that a simulation has none of; the rules here
-// are the kernel's in outline: an idle CPU near the task's last one, else the
-// CPU of the waker or the last one, whichever has less to do (with load tracking
-// by loads, as wake_affine_weight compares them). Left out are wake_wide, the
-// limits on the search for an idle CPU, and loads where a new task is placed.
+// Where a woken, new or moved task runs. With scheduling domains (a simulation with
+// load tracking and several CPUs) see wakeplace.go and idlest.go. Without, the rules
+// are the kernel's in outline, by numbers of tasks: an idle CPU near the task's last
+// one, else the CPU of the waker or the last one, whichever has less to do.
 
 // CPUMask is a set of CPUs: bit n%64 of word n/64 is CPU n. Nil means all.
 type CPUMask []uint64
@@ -100,8 +98,9 @@ func (s *Sim) available(cpu CPU) bool {
 	return rq.nrRunning == 0 || rq.nrRunning == s.m.queues[rq.root].idleHNrRunning
 }
 
-// selectCPU chooses the CPU of a woken task (select_task_rq).
-func (s *Sim) selectCPU(t TaskID, from CPU) CPU {
+// selectCPU chooses the CPU of a woken task (select_task_rq); sync says that the
+// waker is about to sleep.
+func (s *Sim) selectCPU(t TaskID, from CPU, sync bool) CPU {
 	prev := s.m.tasks[t].cpu
 	if len(s.cpus) == 1 {
 		return prev
@@ -110,6 +109,9 @@ func (s *Sim) selectCPU(t TaskID, from CPU) CPU {
 	case ClassRT, ClassDeadline:
 		return s.selectRT(t, prev)
 	case ClassFair:
+		if len(s.levels) > 0 {
+			return s.placeWoken(t, from, prev, sync)
+		}
 		target := prev
 		if !s.allowed(t, prev) || s.wakeAffine(t, from, prev) && s.allowed(t, from) {
 			target = from
@@ -133,26 +135,7 @@ func (s *Sim) wakeAffine(t TaskID, from, prev CPU) bool {
 	case !s.m.feat(WakeAffineWeight):
 		return false
 	}
-	if len(s.levels) > 0 {
-		return s.lighterHere(t, from, prev)
-	}
 	return s.queueWeight(from) < s.queueWeight(prev)
-}
-
-// lighterHere says that the waker's CPU would have less load for its capacity with
-// the task than the last one without it, which it may exceed by half of what a
-// balancing lets it (wake_affine_weight).
-func (s *Sim) lighterHere(t TaskID, from, prev CPU) bool {
-	load := s.taskLoad(t)
-	here, there := s.rootQueue(from).avg.load+load, s.rootQueue(prev).avg.load
-	there -= min(load, there)
-	d := 0
-	for d < len(s.levels)-1 && s.levels[d].first(from) != s.levels[d].first(prev) {
-		d++
-	}
-	here *= 100 * s.capacity(prev)
-	there *= (100 + (s.levels[d].imbalancePct-100)/2) * s.capacity(from)
-	return here < there
 }
 
 func (s *Sim) queueWeight(cpu CPU) uint64 { return s.m.queues[s.m.rqs[cpu].root].load.weight }
@@ -241,6 +224,9 @@ func (s *Sim) rankOf(t TaskID) uint64 {
 // near first (find_idlest_cpu).
 func (s *Sim) selectFork(t TaskID) CPU {
 	here := s.m.tasks[t].cpu
+	if len(s.levels) > 0 {
+		return s.placeNew(t, here)
+	}
 	best, least := CPU(-1), ^uint32(0)
 	for i := range s.cpus {
 		c := CPU((int(here) + i) % len(s.cpus))

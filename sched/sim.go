@@ -86,6 +86,9 @@ type Sim struct {
 	// tracking there are no levels.
 	levels       []domain
 	domainStates []domainState
+	caches       []llcState  // with levels: by last cache
+	wakes        []wakeState // with levels: by task
+	moving       []TaskID    // that a balancing has taken off a CPU
 	nextIdle     uint64
 	overload     bool // a CPU may have more than one task (root_domain.overload)
 	// inTimer: a timer's interrupt is waking a task.
@@ -194,6 +197,11 @@ func NewSim(cfg SimConfig) (*Sim, error) {
 			}
 		}
 		m.keepRecent()
+		s.newCaches()
+		s.wakes = make([]wakeState, cfg.CPUs)
+		for cpu := range s.wakes {
+			s.wakes[cpu] = wakeState{lastWakee: NoTask, recent: CPU(cpu)}
+		}
 	}
 	m.updateExtra()
 	s.tasks = make([]simTask, len(m.tasks))
@@ -306,6 +314,9 @@ func (s *Sim) create(spec *TaskSpec, cpu CPU) (TaskID, error) {
 	s.tasks = append(s.tasks, simTask{prog: s.shared(spec.Program), cpus: spec.CPUs, waiter: NoTask, asleep: true,
 		rng: *rand.NewPCG(s.cfg.Seed, uint64(t))})
 	s.comms = append(s.comms, spec.Comm)
+	if s.caches != nil {
+		s.wakes = append(s.wakes, wakeState{lastWakee: NoTask, recent: cpu})
+	}
 	return t, nil
 }
 
@@ -345,7 +356,7 @@ func (s *Sim) handle(e *simTimer) {
 	case simWake:
 		if t := TaskID(e.id); e.gen == s.tasks[t].wakeGen {
 			s.inTimer = true
-			s.wake(t, s.m.tasks[t].cpu)
+			s.wake(t, s.m.tasks[t].cpu, false)
 			s.inTimer = false
 		}
 	case simStart:
@@ -489,6 +500,7 @@ func (s *Sim) switched(cpu CPU, prev, next TaskID, voluntary bool) {
 	}
 	if next == idle {
 		c.idleAt = s.now
+		s.becameIdle(cpu)
 	} else {
 		s.begins(cpu, next)
 	}

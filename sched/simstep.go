@@ -87,7 +87,7 @@ func (s *Sim) act(cpu CPU, id TaskID, st Step) bool {
 	switch st.Op {
 	case OpWake:
 		if st.N < int64(len(s.tasks)) {
-			s.wake(TaskID(st.N), cpu)
+			s.wake(TaskID(st.N), cpu, false)
 		}
 	case OpSend:
 		s.send(cpu, st.N)
@@ -158,11 +158,12 @@ func (s *Sim) exitFlags() int {
 // (try_to_wake_up). Lockers call it.
 func (s *Sim) Wake(t TaskID, from CPU) {
 	if int(t) >= s.m.CPUs() && int(t) < len(s.tasks) {
-		s.wake(t, from)
+		s.wake(t, from, false)
 	}
 }
 
-func (s *Sim) wake(id TaskID, from CPU) {
+// wake wakes a task from a CPU; sync says that whoever runs there is about to sleep.
+func (s *Sim) wake(id TaskID, from CPU, sync bool) {
 	t := &s.tasks[id]
 	if !t.asleep || t.exited || s.m.tasks[id].state == StateNew {
 		return
@@ -173,7 +174,7 @@ func (s *Sim) wake(id TaskID, from CPU) {
 	flags := EnqueueWakeup | EnqueueNoClock
 	if s.m.ents[s.m.tasks[id].se].delayed {
 		flags = EnqueueDelayed | EnqueueNoClock
-	} else if cpu := s.selectCPU(id, from); cpu != s.m.tasks[id].cpu {
+	} else if cpu := s.selectCPU(id, from, sync); cpu != s.m.tasks[id].cpu {
 		s.move(id, cpu, StateWaking)
 		flags |= EnqueueMigrated
 	}
@@ -265,7 +266,7 @@ func (s *Sim) send(cpu CPU, n int64) {
 		ch.last = NoTask
 	}
 	s.tasks[t].waiter = NoTask
-	s.wake(t, cpu)
+	s.wake(t, cpu, true) // as who writes into a pipe does
 }
 
 // receive takes a token, or waits for one at the end of the channel's queue.

@@ -250,6 +250,7 @@ type RunQueueState struct {
 	Curr                        TaskID
 	NeedResched, LazyResched    bool
 	Root                        QueueID
+	UtilEst                     uint32 // what its fair tasks are expected to use, parts of 1024
 }
 
 // RunQueue gives the state of a CPU's run queue; an unknown CPU's is zero.
@@ -258,7 +259,7 @@ func (m *Machine) RunQueue(cpu CPU) RunQueueState {
 		return RunQueueState{}
 	}
 	rq := &m.rqs[cpu]
-	return RunQueueState{rq.clock, rq.clockTask, rq.pelt(), rq.nrRunning, rq.curr, rq.needResched, rq.lazyResched, rq.root}
+	return RunQueueState{rq.clock, rq.clockTask, rq.pelt(), rq.nrRunning, rq.curr, rq.needResched, rq.lazyResched, rq.root, rq.estimate}
 }
 
 // SetPeltClock takes over the clock of load tracking of a CPU.

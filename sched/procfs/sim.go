@@ -155,10 +155,11 @@ func (x *Stats) Task(id sched.TaskID, f Form) *TaskSched {
 		Int("se.avg.util_sum", se.Load.UtilSum), Int("se.avg.load_avg", se.Load.Load), Int("se.avg.runnable_avg", se.Load.Runnable),
 		Int("se.avg.util_avg", se.Load.Util), Int("se.avg.last_update_time", se.Load.LastUpdate),
 	}
+	last, average := m.UtilEst(id)
 	if f == Linux6_1 {
-		t.Lines = append(t.Lines, Int("se.avg.util_est.ewma", 0), Int("se.avg.util_est.enqueued", 0))
+		t.Lines = append(t.Lines, Int("se.avg.util_est.ewma", average), Int("se.avg.util_est.enqueued", last))
 	} else {
-		t.Lines = append(t.Lines, Int("se.avg.util_est", 0))
+		t.Lines = append(t.Lines, Int("se.avg.util_est", average))
 	}
 	t.Lines = append(t.Lines, Int("policy", int(info.Policy)), Int("prio", info.Prio))
 	switch {
@@ -295,12 +296,12 @@ func (x *Stats) fairQueue(cpu sched.CPU, id sched.QueueID, f Form) DebugQueue {
 	if f == Linux6_1 {
 		d.Lines = append(d.Lines, NS("exec_clock", int64(0)), NS("MIN_vruntime", first), NS("min_vruntime", q.MinVruntime), NS("max_vruntime", last), NS("spread", last-first),
 			NS("spread0", int64(q.MinVruntime)-root0), Int("nr_spread_over", 0), Int("nr_running", q.NrRunning), Int("h_nr_running", q.HNrRunning))
-		d.Lines = append(append(d.Lines, counts...), Int("util_est_enqueued", 0))
+		d.Lines = append(append(d.Lines, counts...), Int("util_est_enqueued", m.RunQueue(cpu).UtilEst))
 	} else {
 		d.Lines = append(d.Lines, NS("left_deadline", deadline), NS("left_vruntime", first), NS("zero_vruntime", q.MinVruntime), NS("avg_vruntime", x.average(id, q)),
 			NS("right_vruntime", last), NS("spread", last-first), Int("nr_running", q.NrRunning), Int("h_nr_runnable", q.HNrRunning), Int("h_nr_queued", q.HNrRunning),
 			Int("h_nr_delayed", 0))
-		d.Lines = append(append(d.Lines, counts...), Int("util_est", 0))
+		d.Lines = append(append(d.Lines, counts...), Int("util_est", m.RunQueue(cpu).UtilEst))
 	}
 	d.Lines = append(d.Lines, Int("removed.load_avg", 0), Int("removed.util_avg", 0), Int("removed.runnable_avg", 0), Int("tg_load_avg_contrib", 0), Int("tg_load_avg", 0),
 		Int("throttled", b2i(q.Throttled)), Int("throttle_count", 0))
