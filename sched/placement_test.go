@@ -185,6 +185,13 @@ func comparePlacements(t *testing.T, in *bufio.Reader) (n int) {
 			c.s.m.estimateUpdate(c.ids[0])
 			require.Equal(t, [2]uint32{last, average}, [2]uint32{se.estLast, se.estAverage}, "decision %d", n)
 			se.avg.util = was
+		case "est12":
+			var se entity
+			var want uint32
+			var used uint32
+			scan(t, in, &used, &se.avg.runnable, &se.estAverage, &op, &want)
+			se.estimateAverage(used)
+			require.Equal(t, want, se.estAverage, "decision %d", n)
 		default:
 			require.Fail(t, "unknown word", op)
 		}
