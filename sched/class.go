@@ -32,6 +32,9 @@ type fairPolicy interface {
 
 // enqueue makes a task runnable in its class (enqueue_task).
 func (m *Machine) enqueue(rq *runQueue, t TaskID, flags int) {
+	if m.clamps != nil && !m.prof.DelayedDequeue {
+		m.clampEnqueue(rq, t)
+	}
 	switch m.tasks[t].class {
 	case ClassFair:
 		m.fair.enqueueTask(rq, t, flags)
@@ -43,11 +46,17 @@ func (m *Machine) enqueue(rq *runQueue, t TaskID, flags int) {
 		rq.stop = t
 		rq.nrRunning++
 	}
+	if m.clamps != nil && m.prof.DelayedDequeue { // it may have been delayed before
+		m.clampEnqueue(rq, t)
+	}
 }
 
 // dequeue takes a task out of its class's queue (dequeue_task); it says false
 // if the task stays queued for a while.
 func (m *Machine) dequeue(rq *runQueue, t TaskID, flags int) bool {
+	if m.clamps != nil {
+		m.clampDequeue(rq, t)
+	}
 	switch m.tasks[t].class {
 	case ClassFair:
 		return m.fair.dequeueTask(rq, t, flags)

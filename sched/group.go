@@ -20,6 +20,10 @@ func (m *Machine) newChild(parent GroupID, shares uint64) GroupID {
 	id := GroupID(len(m.groups))
 	m.groups = append(m.groups, newGroup(parent, shares))
 	m.groups[parent].children = append(m.groups[parent].children, id)
+	if m.clamps != nil {
+		m.clamps.groups = append(m.clamps.groups, groupClamps{asked: [clampIDs]uint16{0, fullCapacity}})
+		m.updateGroupClamps(id)
+	}
 	for cpu := range m.rqs {
 		above := m.groups[parent].queues[cpu]
 		q := m.newQueue(id, CPU(cpu))

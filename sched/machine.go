@@ -10,6 +10,9 @@ type Config struct {
 	// group's full weight, as on one CPU, and a Sim of several CPUs balances by
 	// numbers of tasks instead of loads, which is quicker and less exact.
 	LoadTracking bool
+	// ClampBuckets turns utilization clamping on: CONFIG_UCLAMP_BUCKETS_COUNT, 5 to
+	// 20; 0: no clamping, as in Debian's kernels.
+	ClampBuckets int
 	// LazyPreemption is PREEMPT_RT of 6.1 (and PREEMPT_LAZY later): a fair
 	// task's preemption by a fair one waits for the next tick or return to
 	// user space.
@@ -29,6 +32,7 @@ type Machine struct {
 	fair   fairPolicy
 	rqs    []runQueue
 	recent []recentTasks // by CPU, nil: not kept
+	clamps *clampState   // nil: no utilization clamping
 	tasks  []task
 	ents   []entity
 	nodes  []rbNode // of ents
@@ -134,6 +138,12 @@ func New(cfg Config) (*Machine, error) {
 	if cfg.Profile.EEVDF {
 		m.fair = &eevdf{m}
 	}
+	if b := cfg.ClampBuckets; b != 0 {
+		if b < minClampBuckets || b > maxClampBuckets {
+			return nil, &ConfigError{Field: "ClampBuckets", Value: int64(b), Want: "5 to 20, or 0"}
+		}
+		m.clamps = newClamps(cfg.CPUs, b)
+	}
 	m.rqs = make([]runQueue, cfg.CPUs)
 	m.groups = []group{newGroup(NoGroup, nice0Load)}
 	for i := range m.rqs {
@@ -174,6 +184,9 @@ func (m *Machine) newTask(t task) TaskID {
 	t.dl.init()
 	m.tasks = append(m.tasks, t)
 	m.dlNodes = append(m.dlNodes, rbNode{})
+	if m.clamps != nil {
+		m.clamps.addTask(&t)
+	}
 	return id
 }
 

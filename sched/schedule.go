@@ -134,6 +134,10 @@ type Attr struct {
 	RTPriority                int    // SCHED_FIFO, SCHED_RR: 1 to 99
 	Runtime, Deadline, Period uint64 // SCHED_DEADLINE; Period 0: Deadline. Fair policies of EEVDF: Runtime is the slice asked for
 	Reclaim                   bool   // SCHED_DEADLINE: GRUB
+	// Clamp says which of UtilMin and UtilMax, parts of 1024 or -1 for the default,
+	// are set, on a machine with Config.ClampBuckets.
+	Clamp            ClampFlags
+	UtilMin, UtilMax int32
 }
 
 // SetAttr gives a task another policy or other parameters
@@ -145,6 +149,9 @@ func (k Kernel) SetAttr(t TaskID, a Attr) error {
 		return err
 	}
 	if err := k.m.checkAttr(t, &a); err != nil {
+		return err
+	}
+	if err := k.m.checkClamps(t, &a); err != nil {
 		return err
 	}
 	if a.Policy.rt() || a.Policy == PolicyDeadline {
@@ -171,6 +178,7 @@ func (k Kernel) SetAttr(t TaskID, a Attr) error {
 			k.SetDeadline(t, a.Runtime, a.Deadline, a.Period, a.Reclaim)
 		}
 		k.Reweight(t, false)
+		k.m.setClamps(t, &a)
 	})
 	k.m.classChanged(k, t, oldClass, oldPrio)
 	k.m.updateExtra()

@@ -301,11 +301,15 @@ func (s *Sim) create(spec *TaskSpec, cpu CPU) (TaskID, error) {
 	if err := s.m.checkAttr(NoTask, &a); err != nil {
 		return NoTask, err
 	}
+	if err := s.m.checkClamps(NoTask, &a); err != nil {
+		return NoTask, err
+	}
 	pid := int32(1000 + len(s.tasks))
 	t, err := s.k.AddTask(TaskInfo{PID: pid, TGID: pid, Policy: a.Policy, Nice: a.Nice, RTPriority: a.RTPriority, CPU: cpu, Group: spec.Group, State: StateNew})
 	if err != nil {
 		return NoTask, err
 	}
+	s.m.setClamps(t, &a)
 	if a.Policy == PolicyDeadline {
 		s.k.SetDeadline(t, a.Runtime, a.Deadline, a.Period, a.Reclaim)
 		s.m.rqs[cpu].dl.thisBW += s.m.tasks[t].dl.bw
