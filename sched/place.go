@@ -243,18 +243,20 @@ func (s *Sim) selectFork(t TaskID) CPU {
 // setAffinity gives a running task other CPUs; it says whether it has to leave
 // this one.
 func (s *Sim) setAffinity(cpu CPU, id TaskID, mask CPUMask) bool {
-	if !mask.intersects(len(s.cpus)) {
-		s.fail(&ConfigError{Field: "CPUs", Value: 0, Want: "a mask with a CPU of the machine"})
+	asked := mask
+	mask, ok := s.within(s.m.tasks[id].group, asked)
+	if !ok {
+		s.fail(&ConfigError{Field: "CPUs", Value: 0, Want: "a mask with a CPU of the machine, and of the group's cpuset"})
 		return false
 	}
-	s.tasks[id].cpus = mask
+	s.tasks[id].cpus, s.asked[id] = mask, asked
 	if mask.Has(cpu) {
 		return false
 	}
 	if !s.leave(cpu, id) {
 		return false
 	}
-	s.move(id, s.selectFork(id), StateRunning)
+	s.move(id, s.anyOf(mask), StateRunning)
 	s.enqueueMoved(id)
 	return true
 }

@@ -101,6 +101,9 @@ type Profile struct {
 	// VruntimeProtection (EEVDF): the running entity is protected up to a
 	// virtual runtime, and not while it keeps its deadline. Linux 6.17.
 	VruntimeProtection bool
+	// KeepsAffinity: a change of a task's cpuset keeps the CPUs that it asked for.
+	// Linux 6.2.
+	KeepsAffinity bool
 	// GroupLoadNS is how long a queue waits, in ns, before it tells its group
 	// again how much load it has: 1 ms since Linux 6.7, 0 before.
 	GroupLoadNS uint64
@@ -212,7 +215,7 @@ func fixedLatency(t Tunables) Tunables {
 // scheduling policy" and what follows them) as published; no capture proves
 // them. Of entities with the same deadline it may take another one: its tree is
 // ordered by virtual runtime.
-var Linux6_6 = Profile{Name: "6.6", EEVDF: true, Tunables: eevdfTunables(750*usec, 0)}
+var Linux6_6 = Profile{Name: "6.6", EEVDF: true, KeepsAffinity: true, Tunables: eevdfTunables(750*usec, 0)}
 
 // Linux6_12 is 6.12 as released: as Debian6_12 but with min_vruntime, a slice
 // of 0.75 ms, a yield that moves the deadline, and a fair server that stops.
@@ -221,14 +224,14 @@ var Linux6_6 = Profile{Name: "6.6", EEVDF: true, Tunables: eevdfTunables(750*use
 // others, which Debian's kernel has backported), and a published trace of a
 // kernel of that time shows the server stop in dequeue_entities; no capture
 // proves them.
-var Linux6_12 = Profile{Name: "6.12", EEVDF: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true,
+var Linux6_12 = Profile{Name: "6.12", EEVDF: true, KeepsAffinity: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true,
 	FairServer: true, ServerStops: true, GroupLoadNS: msec,
 	Tunables: eevdfTunables(750*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero)}
 
 // Debian6_12 is proven by replaying what such a kernel did (6.12.117): captures
 // with all functions of EEVDF, event by event; and groups, bandwidth and custom
 // slices by states that the functions of its source have computed.
-var Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, ZeroVruntime: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true,
+var Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, KeepsAffinity: true, ZeroVruntime: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true,
 	FairServer: true, PickBuddy: true, IdleUnprotect: true, YieldVruntime: true, GroupLoadNS: msec,
 	Tunables: eevdfTunables(700*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero|PickBuddy)}
 
@@ -239,6 +242,6 @@ var Debian6_12 = Profile{Name: "6.12-debian", EEVDF: true, ZeroVruntime: true, R
 // entities"); no capture proves them. Its bandwidth control, which throttles
 // tasks one by one when they return to user space, is not modelled: queues are
 // throttled whole, as before.
-var Linux6_18 = Profile{Name: "6.18", EEVDF: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true,
+var Linux6_18 = Profile{Name: "6.18", EEVDF: true, KeepsAffinity: true, ReweightLag: true, DelayedDequeue: true, GroupSlice: true,
 	FairServer: true, PickBuddy: true, IdleUnprotect: true, YieldVruntime: true, VruntimeProtection: true, GroupLoadNS: msec,
 	Tunables: eevdfTunables(700*usec, PlaceRelDeadline|PreemptShort|DelayDequeue|DelayZero|PickBuddy)}

@@ -86,6 +86,10 @@ type Sim struct {
 	// tracking there are no levels.
 	levels       []domain
 	domainStates []domainState
+	cpusets      []cpuset    // by group
+	cpusetsUsed  bool        // one was written
+	asked        []CPUMask   // by task: the CPUs that it asked for, nil: all
+	distributed  CPU         // that a task which had to go came to last
 	caches       []llcState  // with levels: by last cache
 	wakes        []wakeState // with levels: by task
 	moving       []TaskID    // that a balancing has taken off a CPU
@@ -208,6 +212,7 @@ func NewSim(cfg SimConfig) (*Sim, error) {
 	for i := range s.tasks {
 		s.tasks[i].waiter = NoTask
 		s.comms = append(s.comms, "swapper/"+strconv.Itoa(i))
+		s.asked = append(s.asked, nil)
 	}
 	for i, irq := range cfg.Interrupts {
 		s.at(irq.First, simIRQ, int32(i), 0)
@@ -294,8 +299,12 @@ func (s *Sim) SpawnAll() ([]TaskID, error) {
 
 // create makes a task that is not woken yet.
 func (s *Sim) create(spec *TaskSpec, cpu CPU) (TaskID, error) {
-	if spec.CPUs != nil && !spec.CPUs.intersects(len(s.cpus)) {
-		return NoTask, &ConfigError{Field: "CPUs", Value: 0, Want: "a mask with a CPU of the machine"}
+	if !known(s.m.groups, spec.Group) {
+		return NoTask, &ConfigError{Field: "Group", Value: int64(spec.Group), Want: "a group of the machine"}
+	}
+	cpus, ok := s.within(spec.Group, spec.CPUs)
+	if !ok {
+		return NoTask, &ConfigError{Field: "CPUs", Value: 0, Want: "a mask with a CPU of the machine, and of the group's cpuset"}
 	}
 	a := spec.Attr
 	if err := s.m.checkAttr(NoTask, &a); err != nil {
@@ -315,9 +324,10 @@ func (s *Sim) create(spec *TaskSpec, cpu CPU) (TaskID, error) {
 		s.m.rqs[cpu].dl.thisBW += s.m.tasks[t].dl.bw
 		s.m.updateExtra()
 	}
-	s.tasks = append(s.tasks, simTask{prog: s.shared(spec.Program), cpus: spec.CPUs, waiter: NoTask, asleep: true,
+	s.tasks = append(s.tasks, simTask{prog: s.shared(spec.Program), cpus: cpus, waiter: NoTask, asleep: true,
 		rng: *rand.NewPCG(s.cfg.Seed, uint64(t))})
 	s.comms = append(s.comms, spec.Comm)
+	s.asked = append(s.asked, spec.CPUs)
 	if s.caches != nil {
 		s.wakes = append(s.wakes, wakeState{lastWakee: NoTask, recent: cpu})
 	}
