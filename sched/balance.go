@@ -125,14 +125,15 @@ func (s *Sim) waiting(q *cfsQueue, to CPU) TaskID {
 }
 
 // pushRT moves a real-time or deadline task that was just queued, and may not run
-// there, to a CPU that runs something less important (push_rt_task, push_dl_task).
-func (s *Sim) pushRT(cpu CPU, id TaskID) {
+// there, to a CPU that runs something less important (push_rt_task, push_dl_task);
+// this is the CPU that does it.
+func (s *Sim) pushRT(cpu, this CPU, id TaskID) {
 	task := &s.m.tasks[id]
 	rq := &s.m.rqs[cpu]
 	if len(s.cpus) == 1 || task.class != ClassRT && task.class != ClassDeadline || rq.needResched || rq.curr == id || !s.m.inClass(id) {
 		return
 	}
-	if to := s.selectRT(id, cpu); to != cpu && s.rank(to) > s.rankOf(id) {
+	if to, ok := s.better(id, cpu, this); ok {
 		s.moveRT(id, cpu, to)
 	}
 }
@@ -147,7 +148,7 @@ func (s *Sim) pushRTs(cpu CPU) {
 	for prio := rq.rt.highest(); prio < maxRTPrio; prio++ {
 		for t := rq.rt.first[prio]; t >= 0; t = s.m.tasks[t].rt.next {
 			if t != rq.curr {
-				s.pushRT(cpu, t)
+				s.pushRT(cpu, cpu, t)
 				return
 			}
 		}
@@ -165,7 +166,7 @@ func (s *Sim) pushDL(cpu CPU) {
 		t := TaskID(n)
 		n = next(s.m.dlNodes, n)
 		if t != rq.idle {
-			s.pushRT(cpu, t)
+			s.pushRT(cpu, cpu, t)
 		}
 	}
 }

@@ -138,7 +138,7 @@ func (s *Sim) followCpuset(t TaskID) {
 	case s.m.rqs[cpu].curr == t:
 		s.charge(cpu)
 		if s.leave(cpu, t) {
-			s.move(t, s.anyOf(mask), StateRunning)
+			s.move(t, s.anyOf(cpu, mask), StateRunning)
 			s.enqueueMoved(t)
 			s.schedule(cpu, false)
 			s.resume(cpu)
@@ -147,20 +147,15 @@ func (s *Sim) followCpuset(t TaskID) {
 		s.clock(cpu)
 		s.fail(s.k.DequeueDelayed(s.m.tasks[t].se))
 	case s.m.inClass(t):
-		s.take(t, cpu, s.anyOf(mask))
+		s.take(t, cpu, s.anyOf(cpu, mask))
 	}
 }
 
-// anyOf is a CPU of a set, each time the next one (cpumask_any_and_distribute, with one
-// place for all CPUs where the kernel has one for each).
-func (s *Sim) anyOf(mask CPUMask) CPU {
-	for i := 1; i <= len(s.cpus); i++ {
-		if c := (s.distributed + CPU(i)) % CPU(len(s.cpus)); mask.Has(c) {
-			s.distributed = c
-			return c
-		}
-	}
-	return 0
+// anyOf is a CPU of a set, each time the next one, as seen from a CPU
+// (cpumask_any_and_distribute).
+func (s *Sim) anyOf(this CPU, mask CPUMask) CPU {
+	c, _ := s.nextOf(this, [2]CPU{0, CPU(len(s.cpus))}, mask.Has)
+	return c
 }
 
 // Cpuset is the text of a group's cpuset.cpus, without the end of the line.

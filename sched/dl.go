@@ -40,6 +40,7 @@ func (d *dlEntity) nextPeriod() uint64 { return d.deadline - d.dlDeadline + d.dl
 type dlQueue struct {
 	tree      rbTree // of tasks, by deadline
 	nrRunning uint32
+	earliest  uint64 // deadline, where a laterHeap is kept
 	runningBW uint64 // of tasks that are active
 	thisBW    uint64 // of tasks that are here
 	extraBW   uint64 // not reserved by anybody
@@ -114,6 +115,7 @@ func (m *Machine) dlEnqueueEntity(rq *runQueue, t TaskID, flags int) {
 	rq.dl.nrRunning++
 	m.dlRunnable++
 	rq.nrRunning++
+	m.dlCame(rq, d.deadline)
 }
 
 // dlNewPeriod begins an instance now.
@@ -237,6 +239,7 @@ func (m *Machine) dlUnlink(rq *runQueue, t TaskID) {
 		rq.dl.nrRunning--
 		m.dlRunnable--
 		rq.nrRunning--
+		m.dlWent(rq)
 	}
 }
 

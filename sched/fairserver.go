@@ -92,6 +92,7 @@ func (m *Machine) serverEnqueue(rq *runQueue, flags int) {
 	rq.dl.nrRunning++
 	m.dlRunnable++
 	rq.nrRunning++
+	m.dlCame(rq, d.deadline)
 }
 
 // serverWake gives a server that starts a new period, unless the old one can

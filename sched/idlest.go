@@ -12,7 +12,7 @@ func (s *Sim) placeNew(t TaskID, cpu CPU) CPU {
 	}
 	switch s.m.tasks[t].class {
 	case ClassRT:
-		return s.selectRT(t, cpu)
+		return s.placeRT(t, cpu, cpu)
 	case ClassFair:
 		return s.fallback(t, cpu, s.idlest(t, cpu))
 	}

@@ -41,6 +41,7 @@ type Machine struct {
 	groups []group
 	// dlNodes are the tasks' nodes in the trees of the deadline class.
 	dlNodes        []rbNode
+	later          *laterHeap  // where deadline tasks are pushed, nil: nobody asks
 	rtPeriodActive bool        // the timer of the real-time budget runs
 	rtRunnable     int         // real-time tasks that are runnable, on all CPUs
 	dlRunnable     int         // deadline tasks and servers that are runnable, on all CPUs

@@ -107,7 +107,7 @@ func (s *Sim) selectCPU(t TaskID, from CPU, sync bool) CPU {
 	}
 	switch s.m.tasks[t].class {
 	case ClassRT, ClassDeadline:
-		return s.selectRT(t, prev)
+		return s.placeRT(t, prev, from)
 	case ClassFair:
 		if len(s.levels) > 0 {
 			return s.placeWoken(t, from, prev, sync)
@@ -184,24 +184,6 @@ func (s *Sim) idleCore(cpu CPU) bool {
 	return true
 }
 
-// selectRT keeps a real-time or deadline task where it would run, else it takes
-// the CPU whose running task is the least important.
-func (s *Sim) selectRT(t TaskID, prev CPU) CPU {
-	best := prev
-	if !s.allowed(t, prev) {
-		best = s.firstCPU(s.tasks[t].cpus)
-	}
-	if s.rank(best) > s.rankOf(t) {
-		return best
-	}
-	for c := range s.cpus {
-		if cpu := CPU(c); s.allowed(t, cpu) && s.rank(cpu) > s.rank(best) {
-			best = cpu
-		}
-	}
-	return best
-}
-
 // rank orders running tasks: the greater, the sooner they give way.
 func (s *Sim) rank(cpu CPU) uint64 { return s.rankOf(s.m.rqs[cpu].curr) }
 
@@ -256,7 +238,7 @@ func (s *Sim) setAffinity(cpu CPU, id TaskID, mask CPUMask) bool {
 	if !s.leave(cpu, id) {
 		return false
 	}
-	s.move(id, s.anyOf(mask), StateRunning)
+	s.move(id, s.anyOf(cpu, mask), StateRunning)
 	s.enqueueMoved(id)
 	return true
 }

@@ -89,7 +89,6 @@ type Sim struct {
 	cpusets      []cpuset    // by group
 	cpusetsUsed  bool        // one was written
 	asked        []CPUMask   // by task: the CPUs that it asked for, nil: all
-	distributed  CPU         // that a task which had to go came to last
 	caches       []llcState  // with levels: by last cache
 	wakes        []wakeState // with levels: by task
 	moving       []TaskID    // that a balancing has taken off a CPU
@@ -139,6 +138,7 @@ type simCPU struct {
 	nextBalance uint64
 	idleAt      uint64 // since when it is idle
 	idle        uint64 // ns idle
+	distributed CPU    // of several CPUs, the one that was chosen here last
 }
 
 type channel struct {
@@ -192,6 +192,9 @@ func NewSim(cfg SimConfig) (*Sim, error) {
 		}
 	}
 	m.wantTimers = true
+	if cfg.CPUs > 1 {
+		m.later = newLaterHeap(cfg.CPUs)
+	}
 	if cfg.LoadTracking && cfg.CPUs > 1 {
 		s.levels = buildDomains(&s.cfg.Topology, cfg.CPUs)
 		s.domainStates = make([]domainState, cfg.CPUs*len(s.levels))

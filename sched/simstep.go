@@ -178,11 +178,12 @@ func (s *Sim) wake(id TaskID, from CPU, sync bool) {
 		s.move(id, cpu, StateWaking)
 		flags |= EnqueueMigrated
 	}
-	s.ready(id, flags, WakeTTWU)
+	s.ready(id, from, flags, WakeTTWU)
 }
 
-// ready puts a task into its CPU's queue and looks whether it preempts.
-func (s *Sim) ready(id TaskID, flags, wake int) {
+// ready puts a task into its CPU's queue, as another CPU asks for, and looks whether
+// it preempts.
+func (s *Sim) ready(id TaskID, from CPU, flags, wake int) {
 	cpu := s.m.tasks[id].cpu
 	s.events++
 	s.clock(cpu)
@@ -197,7 +198,7 @@ func (s *Sim) ready(id TaskID, flags, wake int) {
 		kind = SimWakeupNew
 	}
 	s.emit(SimEvent{Kind: kind, CPU: cpu, Task: id, To: cpu})
-	s.pushRT(cpu, id)
+	s.pushRT(cpu, from, id)
 }
 
 // move makes another CPU a task's that is in no queue.
@@ -222,7 +223,8 @@ func (s *Sim) move(id TaskID, to CPU, state State) {
 func (s *Sim) startTask(id TaskID, forked bool) {
 	t, task := &s.tasks[id], &s.m.tasks[id]
 	t.asleep, t.start = false, s.now
-	s.clock(task.cpu)
+	parent := task.cpu
+	s.clock(parent)
 	if !forked {
 		s.fail(s.k.Fork(id))
 	}
@@ -238,7 +240,7 @@ func (s *Sim) startTask(id TaskID, forked bool) {
 	if s.m.prof.EEVDF {
 		flags |= EnqueueInitial
 	}
-	s.ready(id, flags, WakeFork)
+	s.ready(id, parent, flags, WakeFork)
 }
 
 // fork starts a task by a running one.
