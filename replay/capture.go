@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -48,6 +49,9 @@ type Meta struct {
 	Memory      string
 	// CommandLine is the kernel's.
 	CommandLine string
+	// ProbeMisses is how often a kprobe was not recorded, as another was being
+	// handled.
+	ProbeMisses int
 }
 
 // Meta reads meta.json. A capture without one has an empty Meta.
@@ -70,14 +74,17 @@ func (c Capture) Meta() (Meta, error) {
 		Memory        string `json:"memory"`
 		RAM           string `json:"ram"`
 		CommandLine   string `json:"cmdline"`
+		// Not every capture has a number here.
+		ProbeMisses json.RawMessage `json:"kprobe_misses"`
 	}
 	if err := json.Unmarshal(text, &raw); err != nil {
 		return Meta{}, fmt.Errorf("replay: %s/meta.json: %w", c.Name, err)
 	}
+	misses, _ := strconv.Atoi(string(raw.ProbeMisses))
 	return Meta{
 		Kernel: first(raw.Kernel, raw.KernelRelease), Machine: raw.Machine, Description: raw.Description,
 		Workload: raw.Workload, CPUs: max(raw.CPUs, raw.CPUsOnline), Memory: first(raw.Memory, raw.RAM),
-		CommandLine: raw.CommandLine,
+		CommandLine: raw.CommandLine, ProbeMisses: max(misses, 0),
 	}, nil
 }
 

@@ -50,6 +50,7 @@ func Sched(ctx context.Context, c Capture, o Options) (*Result, error) {
 	r.scan.uniteQueues()
 	r.scan.mergePools()
 	r.res = &Result{Capture: c.Name, Kernel: meta.Kernel, Machine: meta.Machine, Model: "sched"}
+	addCount(&r.res.Notes, "probes that the recorder missed, so that lines are not there", meta.ProbeMisses)
 	if err := r.build(); err != nil {
 		return nil, err
 	}

@@ -97,6 +97,7 @@ func (s *schedScan) shareSeen(l *schedLine) {
 }
 
 func (s *schedScan) firstShare(myq, weight uint64) {
+	s.most[myq] = max(s.most[myq], weight)
 	if _, ok := s.shares[myq]; !ok {
 		s.shares[myq] = weight
 	}
@@ -168,12 +169,34 @@ func (r *schedReplay) sharesOf(addr uint64, g *schedObject) uint64 {
 	if c := r.cgroupOf(addr); c != nil && c.weight != 0 && !c.idle && r.m.CPUs() > 1 {
 		return (c.weight*1024 + 50) / 100 << 10
 	}
+	if w := r.likelyShares(addr); w != 0 {
+		return w
+	}
 	for _, member := range r.scan.members(addr) {
 		if w, ok := r.scan.shares[member]; ok {
 			return w
 		}
 	}
 	return r.weightSeen(g, 1<<20)
+}
+
+// likelyShares is the weight on several CPUs of a group whose cgroup no task in the
+// listing after the trace tells: that of a cgroup as deep which is the least that is
+// not below what the group has on one CPU, 0 if there is none or one CPU only.
+func (r *schedReplay) likelyShares(addr uint64) uint64 {
+	if r.m.CPUs() == 1 {
+		return 0
+	}
+	most, best := uint64(0), uint64(0)
+	for _, member := range r.scan.members(addr) {
+		most = max(most, r.scan.most[member])
+	}
+	for path, c := range r.cgroups { // order does not matter
+		if w := (c.weight*1024 + 50) / 100 << 10; strings.Count(path, "/") == r.scan.depth(addr) && !c.idle && most > 0 && w >= most && (best == 0 || w < best) {
+			best = w
+		}
+	}
+	return best
 }
 
 // idleShares is the weight of an idle group, which no other can have.

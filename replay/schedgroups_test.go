@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/fstest"
 
+	"github.com/kernsim/kernsim/sched"
 	"github.com/stretchr/testify/require"
 )
 
@@ -53,4 +55,32 @@ func TestNamedQueues(t *testing.T) {
 	before := readCgroups("== /sys/fs/cgroup/A/cpu.max\n20000 50000\n== /sys/fs/cgroup/A/cpu.weight\n300\n== /sys/fs/cgroup/A/cpu.idle\n1\n== /sys/fs/cgroup/B/cpu.max\nmax 100000\n")
 	require.Equal(t, &cgroupState{weight: 300, limit: cpuMax{20e6, 50e6}, idle: true}, before["/A"])
 	require.Equal(t, []cpuMax{{20e6, 50e6}}, limitsOf(before))
+}
+
+// TestLikelyShares: where no listing names a group, the weight that its entity has
+// tells which cgroup's at its depth it may be.
+func TestLikelyShares(t *testing.T) {
+	s := onTwoCPUs(t, "")
+	s.uniteQueues()
+	m, err := sched.New(sched.Config{CPUs: 2, Profile: sched.Linux6_1})
+	require.NoError(t, err)
+	r := &schedReplay{scan: s, m: m, cgroups: readCgroups("== /sys/fs/cgroup/cpu.weight\n" +
+		"== /sys/fs/cgroup/A/cpu.weight\n100\n== /sys/fs/cgroup/B/cpu.weight\n300\n== /sys/fs/cgroup/C/cpu.weight\n900\n== /sys/fs/cgroup/A/a/cpu.weight\n200\n")}
+	for most, want := range map[uint64]uint64{1: 100, 100 << 10: 100, 1 << 20: 100, 1<<20 + 1: 300, 3 << 20: 300, 8 << 20: 900, 10 << 20: 0, 0: 0} {
+		s.most = map[uint64]uint64{0xa0: most}
+		require.Equal(t, (want*1024+50)/100<<10, r.likelyShares(0xa1), "a weight of %d was seen", most)
+	}
+	s.most = map[uint64]uint64{0xa0: 1 << 20}
+	r.m, err = sched.New(sched.Config{CPUs: 1, Profile: sched.Linux6_1})
+	require.NoError(t, err)
+	require.Zero(t, r.likelyShares(0xa1), "on one CPU the first weight is the group's")
+}
+
+// TestProbeMisses: what a recorder missed is read from meta.json, if it is a number.
+func TestProbeMisses(t *testing.T) {
+	for text, want := range map[string]int{`{"kprobe_misses": 8}`: 8, `{"kprobe_misses": 0}`: 0, `{"kprobe_misses": -3}`: 0, `{"kprobe_misses": "none"}`: 0, `{}`: 0} {
+		meta, err := Capture{Name: "x", FS: fstest.MapFS{"meta.json": {Data: []byte(text)}}}.Meta()
+		require.NoError(t, err)
+		require.Equal(t, want, meta.ProbeMisses, text)
+	}
 }

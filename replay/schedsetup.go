@@ -40,6 +40,7 @@ type schedScan struct {
 	moved    map[int32]uint64       // by line of task_change_group: queue in which the task was seen next
 	running  map[int32]int32        // by CPU: the task that ran first
 	shares   map[uint64]uint64      // by my_q: the weight that a group's entity is given first
+	most     map[uint64]uint64      // by my_q: the greatest that it has
 	timers   []poolTimer
 	enable   map[int32]uint64 // by line: queue whose group gets its limit there
 	same     groupQueues
@@ -60,7 +61,7 @@ type schedQueue struct {
 func scanSched(t *schedTrace) *schedScan {
 	s := &schedScan{t: t, tasks: map[int32]*schedObject{}, groups: map[uint64]*schedObject{}, queues: map[uint64]*schedQueue{},
 		state: map[int32]sched.State{}, moved: map[int32]uint64{}, running: map[int32]int32{},
-		shares: map[uint64]uint64{}, enable: map[int32]uint64{}, same: newGroupQueues(), paths: map[uint64]string{},
+		shares: map[uint64]uint64{}, most: map[uint64]uint64{}, enable: map[int32]uint64{}, same: newGroupQueues(), paths: map[uint64]string{},
 		calls: refusals{map[int32]int32{}, map[int32]bool{}}}
 	rq := make([]int32, t.cpus) // by CPU that writes: whose run queue it works on
 	for i := range rq {
