@@ -118,8 +118,8 @@ func (m *Machine) checkTree(q *cfsQueue, n int) error {
 			return fmt.Errorf("entity %d has key %d, not %d", i, node.key, m.treeKey(EntityID(i)))
 		case node.red && node.parent >= 0 && m.nodes[node.parent].red:
 			return fmt.Errorf("entity %d is red below red", i)
-		case q.tree.augmented && m.leastBelow(i) != m.subs[i].minVrun:
-			return fmt.Errorf("entity %d: smallest virtual runtime %d, not %d", i, m.subs[i].minVrun, m.leastBelow(i))
+		case q.tree.augmented && m.leastBelow(i) != node.minVrun:
+			return fmt.Errorf("entity %d: smallest virtual runtime %d, not %d", i, node.minVrun, m.leastBelow(i))
 		}
 		prev = i
 	}
@@ -157,7 +157,7 @@ func (m *Machine) leastBelow(i int32) uint64 {
 	v := m.ents[i].vruntime
 	for _, c := range [2]int32{m.nodes[i].left, m.nodes[i].right} {
 		if c >= 0 {
-			v = minVruntime(v, m.subs[c].minVrun)
+			v = minVruntime(v, m.nodes[c].minVrun)
 		}
 	}
 	return v

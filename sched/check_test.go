@@ -13,7 +13,7 @@ func TestCheckFinds(t *testing.T) {
 		"is in its":     func(m *Machine, q *cfsQueue) { m.ents[q.tree.first].onRQ = false },
 		"has key":       func(m *Machine, q *cfsQueue) { m.ents[q.tree.first].deadline++ },
 		"last entity":   func(_ *Machine, q *cfsQueue) { q.tree.rightmost = q.tree.first },
-		"smallest":      func(m *Machine, q *cfsQueue) { m.subs[q.tree.root].minVrun-- },
+		"smallest":      func(m *Machine, q *cfsQueue) { m.nodes[q.tree.root].minVrun-- },
 		"first entity":  func(_ *Machine, q *cfsQueue) { q.tree.first = q.tree.root },
 		"comes before":  func(m *Machine, q *cfsQueue) { m.nodes[q.tree.root].key -= 1 << 40 },
 		"red below":     func(m *Machine, q *cfsQueue) { m.nodes[q.tree.root].red, m.nodes[q.tree.first].red = true, true },

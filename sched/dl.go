@@ -111,7 +111,7 @@ func (m *Machine) dlEnqueueEntity(rq *runQueue, t TaskID, flags int) {
 		return
 	}
 	m.dlNodes[t].key = d.deadline
-	rq.dl.tree.insert(m.dlNodes, nil, int32(t))
+	rq.dl.tree.insert(m.dlNodes, int32(t))
 	rq.dl.nrRunning++
 	m.dlRunnable++
 	rq.nrRunning++
@@ -235,7 +235,7 @@ func (m *Machine) dlTimer(rq *runQueue, t TaskID) {
 
 func (m *Machine) dlUnlink(rq *runQueue, t TaskID) {
 	if m.dlNodes[t].linked {
-		rq.dl.tree.erase(m.dlNodes, nil, int32(t))
+		rq.dl.tree.erase(m.dlNodes, int32(t))
 		rq.dl.nrRunning--
 		m.dlRunnable--
 		rq.nrRunning--

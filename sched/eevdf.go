@@ -31,9 +31,8 @@ func (e *eevdf) link(q *cfsQueue, id EntityID) {
 	w := se.weight()
 	q.avgVruntime += q.key(se) * int64(w)
 	q.avgLoad += w
-	node.key = se.deadline
-	e.subs[id].vruntime, e.subs[id].slice = se.vruntime, se.sliceNS
-	q.tree.insert(e.nodes, e.subs, int32(id))
+	node.key, node.vruntime, node.slice = se.deadline, se.vruntime, se.sliceNS
+	q.tree.insert(e.nodes, int32(id))
 }
 
 // unlink takes an entity out of its queue's tree and sums (__dequeue_entity).
@@ -42,7 +41,7 @@ func (e *eevdf) unlink(q *cfsQueue, id EntityID) {
 	if !e.nodes[id].linked {
 		return
 	}
-	q.tree.erase(e.nodes, e.subs, int32(id))
+	q.tree.erase(e.nodes, int32(id))
 	w := se.weight()
 	q.avgVruntime -= q.key(se) * int64(w)
 	q.avgLoad -= w
@@ -112,11 +111,11 @@ func (e *eevdf) updateMinVruntime(q *cfsQueue) {
 	curr, root := e.running(q), q.tree.root
 	switch {
 	case curr >= 0 && root >= 0:
-		v = minVruntime(e.ents[curr].vruntime, e.subs[root].minVrun)
+		v = minVruntime(e.ents[curr].vruntime, e.nodes[root].minVrun)
 	case curr >= 0:
 		v = e.ents[curr].vruntime
 	case root >= 0:
-		v = e.subs[root].minVrun
+		v = e.nodes[root].minVrun
 	}
 	if delta := int64(v - q.zeroVruntime); delta > 0 {
 		q.moveZero(delta)
@@ -167,7 +166,7 @@ func (e *eevdf) minSlice(q *cfsQueue) uint64 {
 		s = e.ents[id].sliceNS
 	}
 	if root := q.tree.root; root >= 0 {
-		s = min(s, e.subs[root].minSlice)
+		s = min(s, e.nodes[root].minSlice)
 	}
 	return s
 }
@@ -216,11 +215,11 @@ func (e *eevdf) best(q *cfsQueue, protect bool) EntityID {
 func (e *eevdf) search(q *cfsQueue, eligible func(uint64) bool) EntityID {
 	for n := q.tree.root; n >= 0; {
 		node := &e.nodes[n]
-		if l := node.left; l >= 0 && eligible(e.subs[l].minVrun) {
+		if l := node.left; l >= 0 && eligible(e.nodes[l].minVrun) {
 			n = l
 			continue
 		}
-		if eligible(e.subs[n].vruntime) {
+		if eligible(node.vruntime) {
 			return EntityID(n)
 		}
 		n = node.right

@@ -406,17 +406,17 @@ func TestEEVDFDelayedDequeue(t *testing.T) {
 // that it lifts as it was, as in the kernel.
 func TestSmallestSliceCanBeStale(t *testing.T) {
 	tree := emptyTree(true)
-	nodes, subs := make([]rbNode, 4), make([]rbSub, 4)
+	nodes := make([]rbNode, 4)
 	for i, slice := range []uint64{1, 5, 7} {
-		nodes[i].key, subs[i].vruntime, subs[i].slice = uint64(i), uint64(i), slice
-		tree.insert(nodes, subs, int32(i))
+		nodes[i].key, nodes[i].vruntime, nodes[i].slice = uint64(i), uint64(i), slice
+		tree.insert(nodes, int32(i))
 	}
 	require.EqualValues(t, 1, tree.root)
-	require.EqualValues(t, 0, subs[1].minVrun)
-	require.EqualValues(t, 5, subs[1].minSlice, "the first node's slice of 1 is forgotten")
-	nodes[3].key, subs[3].slice = 3, 6
-	tree.insert(nodes, subs, 3)
-	require.EqualValues(t, 1, subs[1].minSlice, "until something changes below")
+	require.EqualValues(t, 0, nodes[1].minVrun)
+	require.EqualValues(t, 5, nodes[1].minSlice, "the first node's slice of 1 is forgotten")
+	nodes[3].key, nodes[3].slice = 3, 6
+	tree.insert(nodes, 3)
+	require.EqualValues(t, 1, nodes[1].minSlice, "until something changes below")
 }
 
 // TestFairServer lets a fair task starve behind a real-time one: the server

@@ -89,8 +89,8 @@ func (e *eevdf) refreshAbove(id EntityID, slice uint64) uint64 {
 	}
 	se.sliceNS = slice
 	if id != q.curr {
-		e.subs[id].slice = slice
-		propagate(e.nodes, e.subs, int32(id))
+		e.nodes[id].slice = slice
+		propagate(e.nodes, int32(id))
 	}
 	return e.minSlice(q)
 }

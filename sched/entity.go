@@ -101,7 +101,7 @@ func (m *Machine) isIdle(se *entity) bool {
 func (m *Machine) linkEntity(q *cfsQueue, se EntityID) {
 	if !m.nodes[se].linked {
 		m.nodes[se].key = m.ents[se].vruntime
-		q.tree.insert(m.nodes, m.subs, int32(se))
+		q.tree.insert(m.nodes, int32(se))
 	}
 }
 
@@ -109,7 +109,7 @@ func (m *Machine) linkEntity(q *cfsQueue, se EntityID) {
 // over a running entity may find it out already.
 func (m *Machine) unlinkEntity(q *cfsQueue, se EntityID) {
 	if m.nodes[se].linked {
-		q.tree.erase(m.nodes, m.subs, int32(se))
+		q.tree.erase(m.nodes, int32(se))
 	}
 }
 

@@ -88,7 +88,7 @@ func (m *Machine) serverEnqueue(rq *runQueue, flags int) {
 		d.timer, d.deferArmed, d.throttled = 0, false, false
 	}
 	m.dlNodes[rq.idle].key = d.deadline
-	rq.dl.tree.insert(m.dlNodes, nil, int32(rq.idle))
+	rq.dl.tree.insert(m.dlNodes, int32(rq.idle))
 	rq.dl.nrRunning++
 	m.dlRunnable++
 	rq.nrRunning++

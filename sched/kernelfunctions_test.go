@@ -180,7 +180,7 @@ func (r *scriptRun) state() string {
 func (r *scriptRun) eevdfQueue(b *strings.Builder, q *cfsQueue) {
 	shortest := int64(-1)
 	if q.tree.root >= 0 {
-		shortest = int64(r.subs[q.tree.root].minSlice)
+		shortest = int64(r.nodes[q.tree.root].minSlice)
 	}
 	fmt.Fprintf(b, "%d,%d,%d,L%d,z%d,a%d,b%d,%s,%s,%s,%s,m%d", q.hNrRunning, q.idleNrRunning, q.idleHNrRunning, q.load.weight, q.zeroVruntime,
 		q.avgVruntime, q.avgLoad, r.nameOf(q.curr), r.nameOf(q.next), r.nameOf(q.first()), r.nameOf(EntityID(q.tree.root)), shortest)

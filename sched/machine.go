@@ -36,7 +36,6 @@ type Machine struct {
 	tasks  []task
 	ents   []entity
 	nodes  []rbNode // of ents
-	subs   []rbSub  // of ents, with EEVDF
 	queues []cfsQueue
 	groups []group
 	// dlNodes are the tasks' nodes in the trees of the deadline class.
@@ -194,9 +193,6 @@ func (m *Machine) newTask(t task) TaskID {
 func (m *Machine) newEntity(e entity) EntityID {
 	m.ents = append(m.ents, e)
 	m.nodes = append(m.nodes, rbNode{})
-	if m.prof.EEVDF {
-		m.subs = append(m.subs, rbSub{})
-	}
 	return EntityID(len(m.ents) - 1)
 }
 

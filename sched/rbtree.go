@@ -17,14 +17,8 @@ type rbNode struct {
 	left, right, parent int32
 	red                 bool
 	linked              bool
-}
-
-// rbSub is what a node of an augmented tree has besides, in a slice of its own, so
-// that nodes of other trees are small: its own values and the smallest of its
-// subtree.
-type rbSub struct {
-	vruntime, minVrun uint64
-	slice, minSlice   uint64
+	vruntime, minVrun   uint64 // augmented: own and smallest of the subtree
+	slice, minSlice     uint64 // augmented: likewise
 }
 
 // rbTree is a tree's root, leftmost and rightmost node, -1 when empty. The
@@ -44,7 +38,7 @@ func emptyTree(augmented bool) rbTree {
 func before(a, b uint64) bool { return int64(a-b) < 0 }
 
 // insert adds node n, whose key and own values are set.
-func (t *rbTree) insert(nodes []rbNode, subs []rbSub, n int32) {
+func (t *rbTree) insert(nodes []rbNode, n int32) {
 	parent, toLeft := t.place(nodes, nodes[n].key)
 	node := &nodes[n]
 	node.left, node.right, node.parent = -1, -1, parent
@@ -64,10 +58,10 @@ func (t *rbTree) insert(nodes []rbNode, subs []rbSub, n int32) {
 		}
 	}
 	if t.augmented {
-		augment(nodes, subs, n)
-		propagate(nodes, subs, parent)
+		node.augment(nodes)
+		propagate(nodes, parent)
 	}
-	t.insertFixup(nodes, subs, n)
+	t.insertFixup(nodes, n)
 }
 
 // place finds the node below which a key belongs, -1 in an empty tree, and
@@ -95,37 +89,36 @@ func (t *rbTree) place(nodes []rbNode, key uint64) (parent int32, toLeft bool) {
 
 // augment recomputes the subtree's values of a node and says whether they
 // changed.
-func augment(nodes []rbNode, subs []rbSub, i int32) bool {
-	sub := &subs[i]
-	v, s := sub.vruntime, sub.slice
-	for _, c := range [2]int32{nodes[i].left, nodes[i].right} {
+func (node *rbNode) augment(nodes []rbNode) bool {
+	v, s := node.vruntime, node.slice
+	for _, c := range [2]int32{node.left, node.right} {
 		if c < 0 {
 			continue
 		}
-		if before(subs[c].minVrun, v) {
-			v = subs[c].minVrun
+		if before(nodes[c].minVrun, v) {
+			v = nodes[c].minVrun
 		}
-		s = min(s, subs[c].minSlice)
+		s = min(s, nodes[c].minSlice)
 	}
-	changed := v != sub.minVrun || s != sub.minSlice
-	sub.minVrun, sub.minSlice = v, s
+	changed := v != node.minVrun || s != node.minSlice
+	node.minVrun, node.minSlice = v, s
 	return changed
 }
 
 // propagate recomputes the subtrees' values from node i upwards until one does
 // not change.
-func propagate(nodes []rbNode, subs []rbSub, i int32) { propagateTo(nodes, subs, i, -1) }
+func propagate(nodes []rbNode, i int32) { propagateTo(nodes, i, -1) }
 
 // propagateTo is propagate that ends before node stop.
-func propagateTo(nodes []rbNode, subs []rbSub, i, stop int32) {
-	for i != stop && augment(nodes, subs, i) {
+func propagateTo(nodes []rbNode, i, stop int32) {
+	for i != stop && nodes[i].augment(nodes) {
 		i = nodes[i].parent
 	}
 }
 
 // rotate lifts the child of x on its right side (left side if right is false)
 // into x's place.
-func (t *rbTree) rotate(nodes []rbNode, subs []rbSub, x int32, right bool) {
+func (t *rbTree) rotate(nodes []rbNode, x int32, right bool) {
 	nx := &nodes[x]
 	y := nx.left
 	if right {
@@ -147,8 +140,8 @@ func (t *rbTree) rotate(nodes []rbNode, subs []rbSub, x int32, right bool) {
 	t.replaceChild(nodes, nx.parent, x, y)
 	nx.parent = y
 	if t.augmented {
-		subs[y].minVrun = subs[x].minVrun
-		augment(nodes, subs, x)
+		ny.minVrun = nx.minVrun
+		nx.augment(nodes)
 	}
 }
 
@@ -166,7 +159,7 @@ func (t *rbTree) replaceChild(nodes []rbNode, parent, from, to int32) {
 }
 
 // insertFixup restores the colours after n was added red.
-func (t *rbTree) insertFixup(nodes []rbNode, subs []rbSub, n int32) {
+func (t *rbTree) insertFixup(nodes []rbNode, n int32) {
 	for {
 		p := nodes[n].parent
 		if p < 0 {
@@ -188,17 +181,17 @@ func (t *rbTree) insertFixup(nodes []rbNode, subs []rbSub, n int32) {
 			continue
 		}
 		if (nodes[p].right == n) != onRight {
-			t.rotate(nodes, subs, p, !onRight)
+			t.rotate(nodes, p, !onRight)
 			p = n
 		}
 		nodes[p].red, nodes[g].red = false, true
-		t.rotate(nodes, subs, g, onRight)
+		t.rotate(nodes, g, onRight)
 		return
 	}
 }
 
 // erase takes node n out.
-func (t *rbTree) erase(nodes []rbNode, subs []rbSub, n int32) {
+func (t *rbTree) erase(nodes []rbNode, n int32) {
 	if t.first == n {
 		t.first = next(nodes, n)
 	}
@@ -224,18 +217,18 @@ func (t *rbTree) erase(nodes []rbNode, subs []rbSub, n int32) {
 	t.replaceChild(nodes, parent, n, child)
 	node.left, node.right, node.parent, node.red, node.linked = -1, -1, -1, false, false
 	if t.augmented && successor >= 0 {
-		subs[successor].minVrun = subs[n].minVrun
-		propagateTo(nodes, subs, parent, successor)
-		propagate(nodes, subs, successor)
+		nodes[successor].minVrun = node.minVrun
+		propagateTo(nodes, parent, successor)
+		propagate(nodes, successor)
 	} else if t.augmented {
-		propagate(nodes, subs, parent)
+		propagate(nodes, parent)
 	}
 	switch {
 	case red:
 	case child >= 0:
 		nodes[child].red = false
 	default:
-		t.eraseFixup(nodes, subs, parent)
+		t.eraseFixup(nodes, parent)
 	}
 }
 
@@ -269,14 +262,14 @@ func (t *rbTree) swapSuccessor(nodes []rbNode, n int32) int32 {
 
 // eraseFixup restores the colours after a black leaf below parent was taken
 // out.
-func (t *rbTree) eraseFixup(nodes []rbNode, subs []rbSub, parent int32) {
+func (t *rbTree) eraseFixup(nodes []rbNode, parent int32) {
 	n := int32(-1)
 	for parent >= 0 {
 		onRight := nodes[parent].left != n
 		s := t.sibling(nodes, parent, onRight)
 		if nodes[s].red {
 			nodes[s].red, nodes[parent].red = false, true
-			t.rotate(nodes, subs, parent, !onRight)
+			t.rotate(nodes, parent, !onRight)
 			s = t.sibling(nodes, parent, onRight)
 		}
 		near, far := nodes[s].left, nodes[s].right
@@ -294,12 +287,12 @@ func (t *rbTree) eraseFixup(nodes []rbNode, subs []rbSub, parent int32) {
 		}
 		if !isRed(nodes, far) {
 			nodes[near].red, nodes[s].red = false, true
-			t.rotate(nodes, subs, s, onRight)
+			t.rotate(nodes, s, onRight)
 			far, s = s, near
 		}
 		nodes[s].red, nodes[parent].red = nodes[parent].red, false
 		nodes[far].red = false
-		t.rotate(nodes, subs, parent, !onRight)
+		t.rotate(nodes, parent, !onRight)
 		return
 	}
 }

@@ -20,11 +20,11 @@ func (n *naiveTree) insert(nodes []rbNode, i int32) {
 }
 
 // subtreeMin is the smallest virtual runtime below a node, computed anew.
-func subtreeMin(nodes []rbNode, subs []rbSub, i int32) uint64 {
-	v := subs[i].vruntime
+func subtreeMin(nodes []rbNode, i int32) uint64 {
+	v := nodes[i].vruntime
 	for _, c := range [2]int32{nodes[i].left, nodes[i].right} {
 		if c >= 0 {
-			if m := subtreeMin(nodes, subs, c); before(m, v) {
+			if m := subtreeMin(nodes, c); before(m, v) {
 				v = m
 			}
 		}
@@ -34,7 +34,7 @@ func subtreeMin(nodes []rbNode, subs []rbSub, i int32) uint64 {
 
 // checkTree proves the red-black rules, the order, the leftmost node and the
 // subtrees' values.
-func checkTree(t require.TestingT, tree *rbTree, nodes []rbNode, subs []rbSub, want []int32) {
+func checkTree(t require.TestingT, tree *rbTree, nodes []rbNode, want []int32) {
 	var got []int32
 	var walk func(i, parent int32) (black int)
 	walk = func(i, parent int32) int {
@@ -50,7 +50,7 @@ func checkTree(t require.TestingT, tree *rbTree, nodes []rbNode, subs []rbSub, w
 		r := walk(n.right, i)
 		require.Equal(t, l, r, "black height")
 		if tree.augmented {
-			require.Equal(t, subtreeMin(nodes, subs, i), subs[i].minVrun, "smallest virtual runtime")
+			require.Equal(t, subtreeMin(nodes, i), n.minVrun, "smallest virtual runtime")
 		}
 		if n.red {
 			return l
@@ -79,23 +79,22 @@ func TestTreeAgainstSortedSlice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tree := emptyTree(rapid.Bool().Draw(t, "augmented"))
 		nodes := make([]rbNode, rapid.IntRange(1, 40).Draw(t, "nodes"))
-		subs := make([]rbSub, len(nodes))
 		base := rapid.SampledFrom([]uint64{0, 1 << 63, ^uint64(0) - 5}).Draw(t, "base")
 		var want naiveTree
 		for range rapid.IntRange(1, 120).Draw(t, "steps") {
 			i := int32(rapid.IntRange(0, len(nodes)-1).Draw(t, "node"))
 			if nodes[i].linked {
-				tree.erase(nodes, subs, i)
+				tree.erase(nodes, i)
 				at := slices.Index(want, i)
 				want = slices.Delete(want, at, at+1)
 			} else {
 				nodes[i].key = base + rapid.Uint64Range(0, 12).Draw(t, "key")
-				subs[i].vruntime = base + rapid.Uint64Range(0, 20).Draw(t, "vruntime")
-				subs[i].slice = rapid.Uint64Range(1, 9).Draw(t, "slice")
-				tree.insert(nodes, subs, i)
+				nodes[i].vruntime = base + rapid.Uint64Range(0, 20).Draw(t, "vruntime")
+				nodes[i].slice = rapid.Uint64Range(1, 9).Draw(t, "slice")
+				tree.insert(nodes, i)
 				want.insert(nodes, i)
 			}
-			checkTree(t, &tree, nodes, subs, want)
+			checkTree(t, &tree, nodes, want)
 		}
 	})
 }

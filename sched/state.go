@@ -352,9 +352,9 @@ func (k Kernel) SetDeadlineState(t TaskID, s DeadlineState) {
 	}
 	d.deadline = s.Deadline
 	if rq := m.rqOfTask(t); m.dlNodes[t].linked {
-		rq.dl.tree.erase(m.dlNodes, nil, int32(t))
+		rq.dl.tree.erase(m.dlNodes, int32(t))
 		m.dlNodes[t].key = d.deadline
-		rq.dl.tree.insert(m.dlNodes, nil, int32(t))
+		rq.dl.tree.insert(m.dlNodes, int32(t))
 	}
 }
 
