@@ -12,13 +12,18 @@ import (
 type CgroupError struct {
 	File  string // "cpu.max"
 	Value int64
+	Text  string // what was written, where it is no number
 	Errno string // "EINVAL", "ERANGE"
 	Want  string
 }
 
 // Error names file, value and what is accepted.
 func (e *CgroupError) Error() string {
-	return "sched: " + e.File + ": " + e.Errno + ": " + strconv.FormatInt(e.Value, 10) + ", want " + e.Want
+	found := strconv.FormatInt(e.Value, 10)
+	if e.Text != "" {
+		found = strconv.Quote(e.Text)
+	}
+	return "sched: " + e.File + ": " + e.Errno + ": " + found + ", want " + e.Want
 }
 
 // NewGroup makes a cgroup below another, with cpu.weight 100 and no limit

@@ -1,6 +1,9 @@
 package sched
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // The cpuset controller of control groups version 2: which CPUs a group's tasks may
 // use. A group's effective CPUs are those of its cpuset.cpus that its parent has, all
@@ -32,7 +35,7 @@ func (s *Sim) SetCpuset(g GroupID, list string) error {
 		if e, ok := err.(*CPUListError); ok {
 			errno = e.Errno
 		}
-		return &CgroupError{File: file, Value: int64(len(s.cpus)), Errno: errno, Want: "a list of the machine's CPUs; " + err.Error()}
+		return &CgroupError{File: file, Text: list, Errno: errno, Want: `CPUs below ` + strconv.Itoa(len(s.cpus)) + `, such as "0-3,5"`}
 	}
 	if !m.intersects(len(s.cpus)) {
 		m = nil
@@ -119,7 +122,7 @@ func (m CPUMask) and(o CPUMask) CPUMask {
 }
 
 // followCpuset gives a task the CPUs that its group's has for it, and lets it leave
-// one that is none of them (set_cpus_allowed_ptr).
+// one that is none of them (set_cpus_allowed_ptr, on CPU 0 as it were).
 func (s *Sim) followCpuset(t TaskID) {
 	mask := s.cpusets[s.m.tasks[t].group].effective
 	if s.m.prof.KeepsAffinity {
@@ -138,7 +141,7 @@ func (s *Sim) followCpuset(t TaskID) {
 	case s.m.rqs[cpu].curr == t:
 		s.charge(cpu)
 		if s.leave(cpu, t) {
-			s.move(t, s.anyOf(cpu, mask), StateRunning)
+			s.move(t, s.anyOf(0, mask), StateRunning)
 			s.enqueueMoved(t)
 			s.schedule(cpu, false)
 			s.resume(cpu)
@@ -147,7 +150,7 @@ func (s *Sim) followCpuset(t TaskID) {
 		s.clock(cpu)
 		s.fail(s.k.DequeueDelayed(s.m.tasks[t].se))
 	case s.m.inClass(t):
-		s.take(t, cpu, s.anyOf(cpu, mask))
+		s.take(t, cpu, s.anyOf(0, mask))
 	}
 }
 

@@ -39,10 +39,10 @@ func (k Kernel) setUclamp(g GroupID, id clampID, text string) error {
 	if text = strings.TrimSpace(text); text != "max" {
 		var ok bool
 		if percent, ok = parsePercent(text); !ok {
-			return &CgroupError{File: file, Errno: "EINVAL", Want: `per cent such as "12.5", or "max"`}
+			return &CgroupError{File: file, Text: text, Errno: "EINVAL", Want: `per cent such as "12.5", or "max"`}
 		}
 		if percent < 0 || percent > hundredPercent {
-			return &CgroupError{File: file, Value: percent / 100, Errno: "ERANGE", Want: "0 to 100 per cent"}
+			return &CgroupError{File: file, Text: text, Errno: "ERANGE", Want: "0 to 100 per cent"}
 		}
 	}
 	s := &k.m.clamps.groups[g]
