@@ -1,10 +1,7 @@
 package sched
 
 import (
-	"bufio"
-	"compress/gzip"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,12 +10,7 @@ import (
 // Which group is the busiest, and what is to move from it, is as the kernel's own
 // functions decided on the same sums: see testdata/README.md.
 func TestBusiestGroupAsKernel(t *testing.T) {
-	f, err := os.Open("testdata/busiest-6.1.192.txt.gz")
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	in := bufio.NewReader(z)
+	in := golden(t, "busiest-6.1.192")
 	kernelKinds := [...]groupType{groupHasSpare, groupFullyBusy, groupMisfit, 255, groupImbalanced, groupOverloaded}
 	cases, moves := 0, 0
 	for ; ; cases++ {

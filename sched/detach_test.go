@@ -1,11 +1,8 @@
 package sched
 
 import (
-	"bufio"
-	"compress/gzip"
 	"fmt"
 	"io"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -90,12 +87,7 @@ func (c *detachCase) list(cpu CPU, backwards bool) string {
 // TestDetachAsKernel compares which tasks a balancing takes, and in which order, with
 // what 6.1's own functions did on random states.
 func TestDetachAsKernel(t *testing.T) {
-	f, err := os.Open("testdata/detach-6.1.192.txt.gz")
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	in := bufio.NewReader(z)
+	in := golden(t, "detach-6.1.192")
 	var c detachCase
 	n := 0
 	for ; c.read(t, in); n++ {

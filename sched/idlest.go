@@ -70,14 +70,7 @@ func (s *Sim) wakeStats(d *domain, level int, first CPU, t TaskID) (g groupStats
 			continue
 		}
 		any = true
-		q := s.rootQueue(c)
-		g.load += q.avg.load
-		g.util += s.m.utilization(c)
-		if !s.m.prof.OldFair { // it is of weights there
-			g.runnable += q.avg.runnable
-		}
-		g.fair += uint64(q.hNrRunning)
-		g.running += uint64(s.m.rqs[c].nrRunning)
+		s.addCPU(&g, c)
 		if s.isIdle(c) {
 			g.idle++
 		}

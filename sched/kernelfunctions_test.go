@@ -1,11 +1,7 @@
 package sched
 
 import (
-	"bufio"
-	"compress/gzip"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"testing"
 
@@ -15,6 +11,7 @@ import (
 // scriptRun does a script's operations: those of fair.c's entry points on one
 // CPU, with groups, bandwidth and features. testdata/README.md describes them.
 type scriptRun struct {
+	profile Profile
 	*eevdfRun
 	features []Features // by their number in scripts
 	groups   []GroupID
@@ -28,18 +25,18 @@ var (
 		DelayDequeue, DelayZero, WakeupPreemption}
 )
 
-func newScriptRun(t require.TestingT, p Profile) *scriptRun {
-	r := &scriptRun{features: cfsFeatures, groups: []GroupID{RootGroup}, name: map[EntityID]string{}}
+func (r *scriptRun) begin(t *testing.T, _ string) {
+	p := r.profile
+	*r = scriptRun{profile: p, features: cfsFeatures, groups: []GroupID{RootGroup}, name: map[EntityID]string{}}
 	if p.EEVDF {
 		p.FairServer = false // not part of fair.c's queues
 		r.features = eevdfFeatures
 	}
 	r.eevdfRun = newEEVDF(t, p)
-	return r
 }
 
 // do does one line of a script.
-func (r *scriptRun) do(t require.TestingT, line string) {
+func (r *scriptRun) do(t *testing.T, line string) {
 	var op string
 	var a, b, c int64
 	_, _ = fmt.Sscan(line, &op, &a, &b, &c) // what is missing is 0
@@ -207,37 +204,7 @@ func (r *scriptRun) entityState(b *strings.Builder, id EntityID) {
 func TestAgainstKernelFunctions(t *testing.T) {
 	for file, p := range map[string]Profile{"cfs-6.1.192": Linux6_1, "eevdf-6.12.117": Debian6_12} { // order does not matter
 		t.Run(file, func(t *testing.T) {
-			f, err := os.Open("testdata/" + file + ".txt.gz")
-			require.NoError(t, err)
-			defer f.Close()
-			z, err := gzip.NewReader(f)
-			require.NoError(t, err)
-			require.Greater(t, runScripts(t, z, p), 1000)
+			require.Greater(t, runScript(t, golden(t, file), &scriptRun{profile: p}), 1000)
 		})
 	}
-}
-
-// runScripts compares every state and returns how many there are.
-func runScripts(t *testing.T, f io.Reader, p Profile) int {
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
-	var r *scriptRun
-	states, n, op := 0, 0, ""
-	for lines.Scan() {
-		n++
-		line := lines.Text()
-		switch {
-		case line == "begin":
-			r = newScriptRun(t, p)
-		case strings.HasPrefix(line, "= "):
-			states++
-			require.Equal(t, strings.Fields(line[2:]), strings.Fields(r.state()), "line %d, after %q", n, op)
-			require.NoError(t, r.Check(), "line %d, after %q", n, op)
-		default:
-			op = line
-			r.do(t, line)
-		}
-	}
-	require.NoError(t, lines.Err())
-	return states
 }

@@ -68,16 +68,9 @@ func (s *Sim) groupStats(e *lbEnv, first CPU) groupStats {
 		if len(e.skip) > 0 && e.skip.Has(c) {
 			continue
 		}
-		q := s.rootQueue(c)
-		g.load += q.avg.load
-		g.util += s.m.utilization(c)
-		if !s.m.prof.OldFair { // it is of weights there
-			g.runnable += q.avg.runnable
-		}
-		g.fair += uint64(q.hNrRunning)
-		n := uint64(s.m.rqs[c].nrRunning)
+		q, n := s.addCPU(&g, c), s.m.rqs[c].nrRunning
 		g.overload = g.overload || n > 1
-		if g.running += n; n == 0 && s.isIdle(c) {
+		if n == 0 && s.isIdle(c) {
 			g.idle++
 		} else if first != e.local && e.idle != cpuBusy && q.hNrRunning == 1 && s.reduced(c, d) {
 			g.misfit = max(g.misfit, q.avg.load)
@@ -85,6 +78,19 @@ func (s *Sim) groupStats(e *lbEnv, first CPU) groupStats {
 	}
 	g.classify(d, e.level > 0 && s.domainOf(first, e.level-1).imbalance)
 	return g
+}
+
+// addCPU adds a CPU's loads and tasks to a group's and returns its queue.
+func (s *Sim) addCPU(g *groupStats, c CPU) *cfsQueue {
+	q := s.rootQueue(c)
+	g.load += q.avg.load
+	g.util += s.m.utilization(c)
+	if !s.m.prof.OldFair { // it is of weights there
+		g.runnable += q.avg.runnable
+	}
+	g.fair += uint64(q.hNrRunning)
+	g.running += uint64(s.m.rqs[c].nrRunning)
+	return q
 }
 
 // classify says how busy a group is (group_classify).

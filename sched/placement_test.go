@@ -2,10 +2,8 @@ package sched
 
 import (
 	"bufio"
-	"compress/gzip"
 	"fmt"
 	"io"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,11 +55,6 @@ func (c *placementCase) read(t *testing.T, in io.Reader) bool {
 		c.readTask(t, in, id)
 	}
 	return true
-}
-
-func scan(t *testing.T, in io.Reader, to ...any) {
-	_, err := fmt.Fscan(in, to...)
-	require.NoError(t, err)
 }
 
 func (c *placementCase) readCPU(t *testing.T, in io.Reader, cpu CPU) {
@@ -123,12 +116,7 @@ func (c *placementCase) place(op string, task, from, sync int) string {
 // goes and what tasks are estimated to use with what 6.1's own functions decided on
 // random states.
 func TestPlacementAsKernel(t *testing.T) {
-	f, err := os.Open("testdata/placement-6.1.192.txt.gz")
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	require.Greater(t, comparePlacements(t, bufio.NewReader(z)), 500)
+	require.Greater(t, comparePlacements(t, golden(t, "placement-6.1.192")), 500)
 }
 
 // TestSyncTie: where both CPUs have the same load, a waker that is about to sleep

@@ -1,11 +1,8 @@
 package sched
 
 import (
-	"bufio"
-	"compress/gzip"
 	"fmt"
 	"io"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,12 +69,7 @@ func (c *rtCase) place(op string, prio int, deadline uint64, at, this CPU, mask 
 // TestRTPlacementAsKernel compares where real-time and deadline tasks go with what
 // 6.1's own functions decided on random states.
 func TestRTPlacementAsKernel(t *testing.T) {
-	f, err := os.Open("testdata/rtplace-6.1.192.txt.gz")
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	require.Greater(t, compareRT(t, bufio.NewReader(z)), 500)
+	require.Greater(t, compareRT(t, golden(t, "rtplace-6.1.192")), 500)
 }
 
 func compareRT(t *testing.T, in io.Reader) (n int) {

@@ -1,10 +1,7 @@
 package sched
 
 import (
-	"bufio"
-	"compress/gzip"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -21,12 +18,20 @@ type clampRun struct {
 	ids    []TaskID
 }
 
-func (r *clampRun) do(t *testing.T, op string, a [6]int) {
+func (r *clampRun) begin(t *testing.T, line string) {
+	cfg := Config{CPUs: 2, Profile: Linux6_1}
+	_, err := fmt.Sscanf(line, "begin %d", &cfg.ClampBuckets)
+	require.NoError(t, err)
+	m, err := New(cfg)
+	require.NoError(t, err)
+	*r = clampRun{Machine: m, k: m.Kernel(), groups: []GroupID{RootGroup}}
+}
+
+func (r *clampRun) do(t *testing.T, line string) {
+	var op string
+	var a [6]int
+	_, _ = fmt.Sscan(line, &op, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5]) // what is missing is 0
 	switch op {
-	case "begin":
-		m, err := New(Config{CPUs: 2, Profile: Linux6_1, ClampBuckets: a[0]})
-		require.NoError(t, err)
-		*r = clampRun{Machine: m, k: m.Kernel(), groups: []GroupID{RootGroup}}
 	case "task":
 		info := TaskInfo{PID: int32(len(r.ids) + 1), Group: r.groups[a[1]], CPU: CPU(a[2])}
 		if a[0] == 1 {
@@ -77,7 +82,6 @@ func (r *clampRun) do(t *testing.T, op string, a [6]int) {
 
 func (r *clampRun) state() string {
 	var b strings.Builder
-	b.WriteString("=")
 	for cpu := range r.clamps.cpus {
 		q := &r.clamps.cpus[cpu]
 		fmt.Fprintf(&b, " %d", b2u(q.idle))
@@ -106,28 +110,7 @@ func (r *clampRun) state() string {
 // TestClampsAgainstKernelFunctions does scripts of random operations of which 6.1's
 // own functions have written down every clamp and bucket.
 func TestClampsAgainstKernelFunctions(t *testing.T) {
-	f, err := os.Open("testdata/uclamp-6.1.192.txt.gz")
-	require.NoError(t, err)
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	require.NoError(t, err)
-	var r clampRun
-	states, n, op := 0, 0, ""
-	for lines := bufio.NewScanner(z); lines.Scan(); {
-		n++
-		line := lines.Text()
-		if strings.HasPrefix(line, "= ") {
-			states++
-			require.Equal(t, strings.Fields(line), strings.Fields(r.state()), "line %d, after %q", n, op)
-			continue
-		}
-		op = line
-		var word string
-		var a [6]int
-		_, _ = fmt.Sscan(line, &word, &a[0], &a[1], &a[2], &a[3], &a[4], &a[5]) // what is missing is 0
-		r.do(t, word, a)
-	}
-	require.Greater(t, states, 500)
+	require.Greater(t, runScript(t, golden(t, "uclamp-6.1.192"), &clampRun{}), 500)
 }
 
 // TestUclampFiles writes texts as an administrator would.
