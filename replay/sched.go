@@ -225,8 +225,11 @@ func newSchedReplay(m *sched.Machine, t *schedTrace, probes string) *schedReplay
 			r.present[e] = true
 		}
 	}
-	if t.seen[entry(sched.PointTaskTickDL)] > 0 && t.seen[entry(sched.PointUpdateCurrDL)] == 0 {
-		r.present[entry(sched.PointUpdateCurrDL)] = false // the compiler put it into its callers
+	// What a compiler puts into all callers has a probe, but no line.
+	for caller, inlined := range map[sched.Point]sched.Point{sched.PointTaskTickDL: sched.PointUpdateCurrDL, sched.PointTaskTickRT: sched.PointUpdateCurrRT} {
+		if t.seen[entry(caller)] > 0 && t.seen[entry(inlined)] == 0 {
+			r.present[entry(inlined)] = false
+		}
 	}
 	h := sched.Hooks{Probe: r.onProbe, Trace: r.onTrace}
 	if !r.tracksLoad() {

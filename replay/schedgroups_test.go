@@ -84,3 +84,18 @@ func TestProbeMisses(t *testing.T) {
 		require.Equal(t, want, meta.ProbeMisses, text)
 	}
 }
+
+// TestInlinedFunctions: a function with a probe that no line shows, though its caller's
+// do, was put into its callers by the compiler: its entries are not expected.
+func TestInlinedFunctions(t *testing.T) {
+	tick := "  x-5  [000] d.h1. 1.000000: task_tick_rt: (f) cpu=0 clk=10 rnr=1 rcurr=5 rt_nr=1 pid=5 prio=79 pol=1 ts=25\n"
+	update := "  x-5  [000] d.h1. 1.000001: update_curr_rt: (f) cpu=0 clk=10 rnr=1 rcurr=5\n"
+	for text, want := range map[string]bool{tick: false, tick + update: true, update: true} {
+		tr, err := loadSched(strings.NewReader(text), "trace.txt")
+		require.NoError(t, err)
+		m, err := sched.New(sched.Config{CPUs: 1, Profile: sched.Debian6_12})
+		require.NoError(t, err)
+		r := newSchedReplay(m, tr, "p:kprobes/task_tick_rt f\np:kprobes/update_curr_rt f\n")
+		require.Equal(t, want, r.present[entry(sched.PointUpdateCurrRT)], text)
+	}
+}

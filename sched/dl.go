@@ -76,6 +76,14 @@ func (m *Machine) dlEnqueue(rq *runQueue, t TaskID, flags int) {
 		d.throttled = false
 		return
 	}
+	// Since the deadline servers came a task waits, and is no longer asleep, though
+	// it is throttled.
+	if m.prof.FairServer {
+		m.waitStart(rq, t)
+		if flags&EnqueueWakeup != 0 {
+			m.sleepEnd(rq, t)
+		}
+	}
 	if !d.throttled && !d.implicit() {
 		m.dlCheckConstrained(rq, t)
 	}
@@ -89,7 +97,12 @@ func (m *Machine) dlEnqueue(rq *runQueue, t TaskID, flags int) {
 		}
 		return
 	}
-	m.waitStart(rq, t)
+	if !m.prof.FairServer {
+		m.waitStart(rq, t)
+		if flags&EnqueueWakeup != 0 {
+			m.sleepEnd(rq, t)
+		}
+	}
 	m.dlEnqueueEntity(rq, t, flags)
 }
 
@@ -97,7 +110,6 @@ func (m *Machine) dlEnqueueEntity(rq *runQueue, t TaskID, flags int) {
 	d := &m.tasks[t].dl
 	switch {
 	case flags&EnqueueWakeup != 0:
-		m.sleepEnd(rq, t)
 		m.dlContending(rq, t, flags)
 		m.dlUpdate(rq, t)
 	case flags&EnqueueReplenish != 0:
@@ -247,7 +259,7 @@ func (m *Machine) dlDequeue(rq *runQueue, t TaskID, flags int) {
 	m.probeTask(PointDequeueTaskDL, rq, t, flags)
 	m.updateCurrDL(rq)
 	task := &m.tasks[t]
-	if flags&DequeueSleep != 0 {
+	if flags&DequeueSleep != 0 && !m.prof.FairServer {
 		m.sleepStart(rq, t)
 	}
 	m.dlUnlink(rq, t)
