@@ -99,3 +99,35 @@ func TestInlinedFunctions(t *testing.T) {
 		require.Equal(t, want, r.present[entry(sched.PointUpdateCurrRT)], text)
 	}
 }
+
+// TestServerTimerClock: when a fair server is replenished is told by the next line with
+// a clock, or by the deadline that the server has later, a period after it.
+func TestServerTimerClock(t *testing.T) {
+	head := "  x-5  [000] d.h1. 1.000001: dl_task_timer: (f) t=0x1 pid=0 rt=4000000 dl=2000000000\n" +
+		"  x-5  [000] d.h1. 1.000002: replenish_dl: (f) rt=4000000 dl=2000000000 dl_runtime=50000000 dl_deadline=1000000000 dl_period=1000000000 dlflags=0xf1 pid=0\n"
+	resched := "  x-5  [000] d.h1. 1.000003: resched_curr: (f) cpu=0 clk=1996000000 rnr=1 rcurr=5\n"
+	pick := "  x-5  [000] d..2. 1.000004: pick_task_dl: (f) cpu=0 clk=1996900000 rnr=1 rcurr=5\n"
+	later := "  x-5  [000] d..2. 1.100000: start_dl_timer: (f) rt=-5 dl=%d dl_runtime=50000000 dl_deadline=1000000000 dl_period=1000000000 dlflags=0xf1 pid=0\n"
+	for _, c := range []struct {
+		text         string
+		clock, hints uint64
+	}{
+		{head + resched + pick, 1_996_000_000, 0},
+		{head + pick + fmt.Sprintf(later, 2_996_500_000), 1_996_500_000, 1},
+		{head + pick + fmt.Sprintf(later, 2_990_000_000), 1_990_000_001, 0}, // before the clock: another replenishment's
+		{head + pick, 1_990_000_001, 0},
+		{head + pick + resched, 1_990_000_001, 0}, // another operation's rescheduling
+	} {
+		tr, err := loadSched(strings.NewReader(c.text), "trace.txt")
+		require.NoError(t, err)
+		m, err := sched.New(sched.Config{CPUs: 1, Profile: sched.Debian6_12})
+		require.NoError(t, err)
+		r := newSchedReplay(m, tr, "")
+		r.res, r.k = &Result{}, m.Kernel()
+		r.k.SetClock(0, 1_990_000_001, 1_990_000_001)
+		r.k.SeedServer(0, 4_000_000, 2_000_000_000)
+		r.serverTimer(0, &tr.lines[0])
+		require.Equal(t, c.clock, m.RunQueue(0).Clock, c.text)
+		require.EqualValues(t, c.hints, r.res.Hints, c.text)
+	}
+}

@@ -41,8 +41,40 @@ func (r *schedReplay) meetServer(l *schedLine) bool {
 	return true
 }
 
-// serverTimer is the timer of a CPU's fair server.
+// serverTimer is the timer of a CPU's fair server. Its line has no clock: that of the
+// rescheduling which follows is the same, or else the deadline that the server has
+// later tells it.
 func (r *schedReplay) serverTimer(i int32, l *schedLine) {
 	r.at = r.t.next[i]
+	replenished, found := false, false
+	for at := r.at; at >= 0 && !found && !r.t.lines[at].event.begins(); at = r.t.next[at] {
+		next := &r.t.lines[at]
+		replenished = replenished || next.event == entry(sched.PointReplenishDL)
+		if found = next.event == entry(sched.PointReschedCurr); found {
+			r.setClock(next)
+		} else if _, other := r.t.get(next, keyClk); other {
+			break
+		}
+	}
+	if replenished && !found {
+		r.serverClock(i, r.cpuOf(l))
+	}
 	r.k.ServerTimer(r.cpuOf(l))
+}
+
+// serverClock takes the time at which a server was replenished from the next line that
+// shows its deadline, which is a period after it, if it can have been then.
+func (r *schedReplay) serverClock(i int32, cpu sched.CPU) {
+	now, period := r.m.RunQueue(cpu).Clock, r.m.Deadline(r.k.Idle(cpu)).Period
+	for at := r.t.next[i]; at >= 0; at = r.t.next[at] {
+		l := &r.t.lines[at]
+		if l.event != entry(sched.PointStartDLTimer) && l.event != evDLTaskTimer || r.ofTask(l) {
+			continue
+		}
+		if clk := r.t.val(l, keyDl) - period; clk-now < period {
+			r.k.SetClock(cpu, clk, clk)
+			r.hint("time of a fair server's replenishment")
+		}
+		return
+	}
 }
